@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     app_modules::{
         ApiKeys, Bookings, CheckIns, DeliveryAdmin, Events, Holds, Imports, Notifications,
-        Operators, Plugins, Sessions, Subscriptions, Tenants, Users, Waitlist,
+        Operators, Payments, Plugins, Sessions, Subscriptions, Tenants, Users, Waitlist,
     },
     context::EngineContext,
     counters::Counts,
@@ -94,6 +94,11 @@ impl Engine {
     /// Counters of this process since it started.
     pub fn counts(&self) -> Counts {
         self.0.context.counters.read()
+    }
+
+    /// Use cases of payments and refunds.
+    pub fn payments(&self) -> Payments {
+        Payments(self.0.clone())
     }
 
     /// Use cases of plugins.

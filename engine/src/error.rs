@@ -114,6 +114,10 @@ codes! {
     TenantTaken, "tenant-taken", Conflict, "The tenant name is in use";
     PolicyRejected, "policy-rejected", Conflict, "The organizer's policy does not allow this";
     PriceChanged, "price-changed", Conflict, "The price has changed";
+    PaymentExists, "payment-exists", Conflict, "The payment exists with another purpose";
+    TooManyNotices, "too-many-notices", Conflict, "The payment has too many notices";
+    CurrencyMismatch, "currency-mismatch", Invalid, "The amount is in another currency";
+    NoticeReused, "notice-reused", Invalid, "The notice's id belongs to another notice";
     ConflictTryAgain, "conflict-try-again", Conflict, "A concurrent change came first";
     VersionMismatch, "version-mismatch", PreconditionFailed, "The version does not match";
     BodyTooLarge, "body-too-large", TooLarge, "The request body is too large";

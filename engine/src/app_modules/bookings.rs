@@ -399,6 +399,7 @@ fn requested(
         is_unconfirmed: false,
         sale: buyer.sale,
         import: None,
+        payment: None,
         trace: None,
     }
 }

@@ -302,6 +302,7 @@ impl Import<'_> {
                 checked_in_at: row.checked_in_at,
                 sends_mail: self.command.sends_mails,
             })),
+            payment: None,
             trace: None,
         }
     }

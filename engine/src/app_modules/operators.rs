@@ -10,8 +10,8 @@ use crate::{
     modules::Backup,
     types::{
         AddOperator, Caller, EmailAddress, Erasure, EventVerdict, Label, ListedSession, Login,
-        Operator, OperatorSession, Page, PageRequest, Restoration, SessionId, SessionOwner,
-        SetOperatorPassword,
+        Operator, OperatorSession, Page, PageRequest, PaymentVerdict, Restoration, SessionId,
+        SessionOwner, SetOperatorPassword,
     },
 };
 
@@ -191,6 +191,20 @@ impl Operators {
     pub async fn verify(&self, caller: &Caller, page: PageRequest) -> Result<Page<EventVerdict>> {
         caller.require_operator()?;
         self.0.modules.verification.verify(&page).await
+    }
+
+    /// Verifies a page of all tenants' payments: what was captured is kept, due back, refunded, pending or unmatched, and agrees with
+    /// the notices, the refunds and the booking. Each payment in one consistent read. A difference is a result, not an error.
+    ///
+    /// # Errors
+    /// `forbidden`, `field-invalid` for a broken cursor, `unavailable`.
+    pub async fn verify_payments(
+        &self,
+        caller: &Caller,
+        page: PageRequest,
+    ) -> Result<Page<PaymentVerdict>> {
+        caller.require_operator()?;
+        self.0.modules.verification.verify_payments(&page).await
     }
 
     /// Begins a backup: a consistent snapshot of the running store. Its content and the restore

@@ -16,6 +16,7 @@ mod layer_probe;
 mod notifications;
 mod operations;
 mod operators;
+mod payments;
 mod plugins;
 mod repositories;
 mod support;
@@ -32,8 +33,8 @@ use ulid::Ulid;
 
 pub(crate) use bookings::{
     BeforeCancelling, BeforePolicies, BookingIntent, BookingsModule, CancelDecision,
-    ImportedBooking, Placement, PolicyDecision, RequestedBooking, RequestedCancellation,
-    WaitingCustomer, imports, policy_check, read_with_event,
+    ImportedBooking, PaidRequest, Placement, PolicyDecision, RequestedBooking,
+    RequestedCancellation, WaitingCustomer, imports, policy_check, read_with_event,
 };
 pub(crate) use check_ins::{Admission, CheckInsModule};
 pub(crate) use door_list::DoorListPage;
@@ -55,6 +56,7 @@ pub(crate) use operations::housekeeping::HousekeepingModule;
 pub(crate) use operations::leases::LeasesModule;
 pub(crate) use operations::verification::VerificationModule;
 pub(crate) use operators::OperatorsModule;
+pub(crate) use payments::{LateStep, PaymentsModule, in_currency};
 pub use plugins::{FailedCall, PluginLogEntry};
 pub(crate) use plugins::{
     NotedCall, PluginBytes, PluginReadiness, PluginsModule, SetRequest, is_known_account,
@@ -131,6 +133,7 @@ pub(crate) struct Modules {
     pub(crate) leases: LeasesModule,
     pub(crate) notifications: NotificationsModule,
     pub(crate) operators: OperatorsModule,
+    pub(crate) payments: PaymentsModule,
     pub(crate) plugins: PluginsModule,
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) sessions: SessionsModule,
@@ -155,6 +158,7 @@ impl Modules {
         let bookings = Arc::new(BookingsRepository::new(db.clone()));
         let events = Arc::new(EventsRepository::new(db.clone()));
         let waitlist = Arc::new(WaitlistRepository::new(db.clone()));
+        let payments = Arc::new(PaymentsRepository::new(db.clone()));
         let inventory_locks = Arc::new(InventoryLocks::default());
         let offer_maker = OfferMaker {
             repository: waitlist,
@@ -210,7 +214,11 @@ impl Modules {
                 offer_maker,
                 inventory_locks,
             ),
-            housekeeping: HousekeepingModule::new(HousekeepingRepository::new(db()), context()),
+            housekeeping: HousekeepingModule::new(
+                HousekeepingRepository::new(db()),
+                payments.clone(),
+                context(),
+            ),
             idempotency: IdempotencyModule::new(IdempotencyRepository::new(db())),
             leases: LeasesModule::new(LeasesRepository::new(db()), context()),
             notifications: NotificationsModule::open(&db(), ports, context()).await?,
@@ -219,13 +227,14 @@ impl Modules {
                 passwords.clone(),
                 context(),
             ),
+            payments: PaymentsModule::new(payments.clone(), context()),
             plugins: PluginsModule::new(PluginsRepository::new(db()), context()),
             queue,
             sessions: SessionsModule::new(SessionsRepository::new(db()), context()),
             subscriptions: SubscriptionsModule::new(SubscriptionsRepository::new(db()), context()),
             tenants: TenantsModule::new(TenantsRepository::new(db()), context()),
             users: UsersModule::new(UsersRepository::new(db()), passwords, context()),
-            verification: VerificationModule::new(VerificationRepository::new(db())),
+            verification: VerificationModule::new(VerificationRepository::new(db()), payments),
             db: db(),
         })
     }

@@ -43,6 +43,10 @@ scopes! {
     BookingsWrite = "bookings:write",
     /// Hold for customers, and read, extend, confirm and release holds.
     Holds = "holds",
+    /// Open payments for holds, tell what the payment provider said, and read payments.
+    Payments = "payments",
+    /// Read refunds, and say that one was paid back.
+    Refunds = "refunds",
     /// Check tickets in, undo that, and read check-ins and door lists.
     CheckIns = "check-ins",
     /// Import bookings of another system.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     BookLine, BookingId, BookingLine, BookingNumber, CancelCause, Cancellation, EventId,
-    IdempotencyKey, Sale, SalesChannel, SellTo, UserId, total_of, without,
+    IdempotencyKey, PaymentKey, Sale, SalesChannel, SellTo, UserId, total_of, without,
 };
 use crate::error::{Error, Result};
 
@@ -64,9 +64,16 @@ pub struct Booking {
     pub checked_in: Vec<u32>,
     /// What is kept of a booking that the customer did not make; `None` for one that they made.
     pub sale: Option<Box<Sale>>,
+    /// The payment that is kept for it, if there is one.
+    pub payment: Option<PaymentKey>,
 }
 
 impl Booking {
+    /// What of its price is left after all refunds, in minor units of `currency`: what its payment is to have.
+    pub(crate) fn keep_minor(&self) -> u64 {
+        self.paid_minor().saturating_sub(self.refund_minor())
+    }
+
     /// How it came about.
     pub fn channel(&self) -> SalesChannel {
         let sale = self.sale.as_ref();

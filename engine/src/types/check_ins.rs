@@ -295,6 +295,7 @@ mod tests {
             cancellations: Vec::new(),
             checked_in: checked_in.to_vec(),
             sale: None,
+            payment: None,
         }
     }
 

@@ -9,7 +9,7 @@ use super::{
     BookLine, BookTickets, BookingLine, EventId, HoldId, IdempotencyKey, Sale, SalesChannel,
     SellTo, UserId,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 
 /// The state of a hold. An overdue hold can still be confirmed until its row says `expired`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -109,6 +109,18 @@ impl Hold {
     pub(crate) fn as_customer_sees(mut self) -> Self {
         self.sale = self.sale.map(|sale| Box::new(sale.as_customer_sees()));
         self
+    }
+
+    /// Refuses a hold that has ended.
+    pub(crate) fn require_open(&self) -> Result<()> {
+        let how = match self.status {
+            HoldStatus::Held => return Ok(()),
+            HoldStatus::Confirmed => "became a booking",
+            HoldStatus::Released => "was released",
+            HoldStatus::Expired => "has expired",
+        };
+        let detail = format!("This hold {how}; its tickets are no longer reserved.");
+        Err(Error::new(ErrorCode::HoldEnded, detail))
     }
 
     /// The number of held tickets, over all lines.

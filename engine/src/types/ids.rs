@@ -132,6 +132,14 @@ ulid_id!(
     /// The id of an identity that an account can sign in with.
     IdentityId, "identity"
 );
+ulid_id!(
+    /// A payment's id. Requests name a payment by its provider and reference.
+    PaymentId, "payment"
+);
+ulid_id!(
+    /// A refund's id.
+    RefundId, "refund"
+);
 
 /// A ticket type's id: a short text, unique within the event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

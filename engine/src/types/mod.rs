@@ -24,6 +24,8 @@ mod inventory;
 mod notification_kinds;
 mod notifications;
 mod pages;
+mod payment_names;
+mod payments;
 mod personal_data;
 mod plugin_names;
 mod plugins;
@@ -76,8 +78,8 @@ pub use identities::{
     VerifiedIdentity,
 };
 pub use ids::{
-    ApiKeyId, BookingId, EventId, HoldId, IdempotencyKey, IdentityId, NotificationId, SessionId,
-    TenantId, TicketTypeId, UserId,
+    ApiKeyId, BookingId, EventId, HoldId, IdempotencyKey, IdentityId, NotificationId, PaymentId,
+    RefundId, SessionId, TenantId, TicketTypeId, UserId,
 };
 pub use imports::{ImportBookings, ImportOutcome, ImportReport, ImportRow, ImportedTickets};
 pub use notification_kinds::{Lane, NotificationKind};
@@ -86,6 +88,11 @@ pub use notifications::{
     NotificationStatus, NotificationSummary,
 };
 pub use pages::{Page, PageRequest};
+pub use payment_names::{NoticeId, PaymentKey, PaymentProvider, PaymentReference};
+pub use payments::{
+    ListedRefund, NoticeKind, OpenPayment, Payment, PaymentMoney, PaymentNotice, PaymentOrder,
+    PaymentStatus, Refund, RefundReason, RefundState, TellPayment,
+};
 pub use personal_data::PersonalRecord;
 pub use plugin_names::{PluginHash, PluginName};
 pub use plugins::{
@@ -119,6 +126,7 @@ pub(crate) use delivery_admin::Tally;
 pub(crate) use identities::LinkedIdentities;
 pub(crate) use inventory::{CapacityCause, CapacityEntry, Inventory, StoredEvent, TypeChange};
 pub(crate) use notifications::message_id;
+pub(crate) use payments::{PaymentCounters, PaymentsOf, other_currency};
 pub(crate) use plugins::{NotedFailure, PluginQuarantine};
 pub(crate) use requests::{
     KeyedRequest, RecordedAnswer, RecordedRequest, RequestKey, RequestRoute,
@@ -131,5 +139,5 @@ pub(crate) use stored::{
 };
 pub(crate) use times::{known_zone, require_year};
 pub(crate) use users::{AddressOwner, VerificationRequest};
-pub use verification::EventVerdict;
+pub use verification::{EventVerdict, PaymentVerdict};
 pub use waitlist::{JoinWaitlist, WaitlistEntry, WaitlistPass, WaitlistPlace, WaitlistSkip};

@@ -1,8 +1,8 @@
 //! What is kept about a person, as it is given to them.
 
 use super::{
-    Booking, CheckIn, Delivery, Hold, LinkedIdentity, ListedSession, NotificationKind, TeamMember,
-    User, WaitlistPlace,
+    Booking, CheckIn, Delivery, Hold, LinkedIdentity, ListedSession, NotificationKind, Payment,
+    TeamMember, User, WaitlistPlace,
 };
 
 /// A record about a person, in the order in which [`Users::personal_data`](crate::app_modules::Users::personal_data) lists them.
@@ -24,6 +24,8 @@ pub enum PersonalRecord {
     Booking(Booking, Vec<CheckIn>),
     /// A hold.
     Hold(Hold),
+    /// A payment.
+    Payment(Box<Payment>),
     /// A place on a waiting list, or an offer from one.
     WaitlistPlace(WaitlistPlace),
     /// A mail to the person, without its text.

@@ -1,6 +1,6 @@
-//! The result of verifying an event's counters.
+//! The results of verifying an event's counters, and a payment's.
 
-use super::{EventId, TenantId};
+use super::{EventId, PaymentKey, PaymentMoney, TenantId};
 
 /// An event's counters, compared with its capacity ledger and its bookings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,21 @@ pub struct EventVerdict {
     pub sold: u32,
     /// Tickets held, by its inventory.
     pub held: u32,
+    /// The first difference, as text; `None` if there is none.
+    pub difference: Option<String>,
+}
+
+/// Where a payment's money is, compared with its notices, its refunds and its booking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentVerdict {
+    /// The payment's tenant.
+    pub tenant: TenantId,
+    /// What names it.
+    pub payment: PaymentKey,
+    /// ISO 4217 code of its amounts.
+    pub currency: String,
+    /// Where its money is, by its row.
+    pub money: PaymentMoney,
     /// The first difference, as text; `None` if there is none.
     pub difference: Option<String>,
 }

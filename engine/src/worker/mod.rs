@@ -1,11 +1,12 @@
 //! The worker: loops that call the worker's use cases, independent of the job queue.
 //!
-//! Relay and housekeeping are leased singletons in any process. Fan-out and delivery run in every process with a
-//! worker. Calls the use cases of `mail_jobs`.
+//! Relay, housekeeping and payments are leased singletons in any process. Fan-out and delivery run in every process with a
+//! worker. Calls the use cases of `mail_jobs` and `payments`.
 
 mod heartbeat;
 mod housekeeping;
 mod lanes;
+mod payments;
 mod relay;
 mod runner;
 
@@ -37,7 +38,7 @@ impl Worker {
         handle
     }
 
-    /// Starts only the singletons (relay, housekeeping), for a host that leaves mails to worker processes.
+    /// Starts only the singletons (relay, housekeeping, payments), for a host that leaves mails to worker processes.
     pub fn spawn_singletons(self) -> WorkerHandle {
         self.start()
     }
@@ -50,6 +51,7 @@ impl Worker {
         };
         handle.run(relay::run, &self.0);
         handle.run(housekeeping::run, &self.0);
+        handle.run(payments::run, &self.0);
         handle
     }
 }

@@ -1,14 +1,19 @@
-//! `boxoffice verify`: recomputes every event's counters, in the store or through a running host.
+//! `boxoffice verify`: recomputes every event's counters and every payment's money, in the store or through a running host.
 //!
-//! Called by the program. Calls the engine's use case as an operator, or the same over REST. Each event whose counters
-//! differ is a line on stdout: tenant, event, the first difference, separated by tabs. The exit code is then 1.
+//! Called by the program. Calls the engine's use cases as an operator, or the same over REST. Each event or payment that differs is a
+//! line on stdout: tenant, event or `PROVIDER/REFERENCE`, the first difference, separated by tabs. The exit code is then 1. The
+//! sums of payments go to stderr, by tenant and currency.
 
-use std::io::{self, Write as _};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+};
 
 use anyhow::bail;
 use axum::http::Method;
-use boxoffice_engine::{Caller, PageRequest};
+use boxoffice_engine::{Caller, PageRequest, PaymentMoney};
 use clap::Args;
+use serde_json::Value;
 
 use super::{
     accounts::{Place, open},
@@ -18,6 +23,8 @@ use super::{
 
 /// Events that one request to a host verifies. One with a million bookings takes seconds, and the time limit is 30 s.
 const EVENTS_PER_REQUEST: u32 = 1;
+/// Payments that one request to a host verifies: two reads each.
+const PAYMENTS_PER_REQUEST: u32 = 100;
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
@@ -28,74 +35,174 @@ pub(super) struct VerifyArgs {
 #[derive(Default)]
 struct Tally {
     events: u64,
+    payments: u64,
     differences: u64,
+    /// The money of payments, by tenant and currency.
+    sums: BTreeMap<(String, String), PaymentMoney>,
 }
 
 impl Tally {
-    fn add(&mut self, tenant: &str, event: &str, difference: Option<&str>) -> anyhow::Result<()> {
+    fn event(&mut self, tenant: &str, event: &str, difference: Option<&str>) -> anyhow::Result<()> {
         self.events += 1;
+        self.note(tenant, event, difference)
+    }
+
+    fn payment(
+        &mut self,
+        (tenant, currency): (&str, &str),
+        payment: &str,
+        money: PaymentMoney,
+        difference: Option<&str>,
+    ) -> anyhow::Result<()> {
+        self.payments += 1;
+        let key = (tenant.to_owned(), currency.to_owned());
+        let sum = self.sums.entry(key).or_default();
+        *sum = sum.plus(money);
+        self.note(tenant, payment, difference)
+    }
+
+    fn note(&mut self, tenant: &str, what: &str, difference: Option<&str>) -> anyhow::Result<()> {
         match difference {
             None => Ok(()),
             Some(difference) => {
                 self.differences += 1;
-                print(&format!("{tenant}\t{event}\t{difference}"))
+                print(&format!("{tenant}\t{what}\t{difference}"))
             }
+        }
+    }
+
+    /// Writes the sums: what was captured, and where it is.
+    fn tell_sums(&self) {
+        for ((tenant, currency), money) in &self.sums {
+            let _ = writeln!(
+                io::stderr(),
+                "{tenant} {currency}: captured {} = kept {} + refund due {} + refunded {} + pending {} + unmatched {}",
+                money.captured_minor,
+                money.kept_minor,
+                money.refund_due_minor,
+                money.refunded_minor,
+                money.pending_minor,
+                money.unmatched_minor
+            );
         }
     }
 }
 
 /// `boxoffice verify`.
 pub(super) async fn verify(VerifyArgs { place }: VerifyArgs) -> anyhow::Result<()> {
-    let tally = match place.remote.remote()? {
-        Some(remote) => through(&remote).await?,
-        None => at_store(&place).await?,
-    };
+    let mut tally = Tally::default();
+    match place.remote.remote()? {
+        Some(remote) => {
+            events_through(&remote, &mut tally).await?;
+            payments_through(&remote, &mut tally).await?;
+        }
+        None => at_store(&place, &mut tally).await?,
+    }
+    tally.tell_sums();
     let Tally {
         events,
+        payments,
         differences,
+        ..
     } = tally;
     if differences > 0 {
-        bail!("{differences} of {events} events do not agree with their ledger and bookings");
+        bail!(
+            "{differences} of {events} events and {payments} payments do not agree with their books"
+        );
     }
     let _ = writeln!(
         io::stderr(),
-        "{events} events agree with their ledger and bookings"
+        "{events} events agree with their ledger and bookings, {payments} payments with their notices and refunds"
     );
     Ok(())
 }
 
-async fn at_store(place: &Place) -> anyhow::Result<Tally> {
+async fn at_store(place: &Place, tally: &mut Tally) -> anyhow::Result<()> {
     let opened = open(&place.store, "verify").await?;
-    let (operators, mut tally) = (opened.engine.operators(), Tally::default());
+    let (operators, operator) = (opened.engine.operators(), Caller::operator());
     let mut request = PageRequest::default();
     loop {
-        let page = operators.verify(&Caller::operator(), request).await?;
+        let page = operators.verify(&operator, request).await?;
         for verdict in &page.items {
             let (tenant, event) = (verdict.tenant.as_str(), verdict.event.to_string());
-            tally.add(tenant, &event, verdict.difference.as_deref())?;
+            tally.event(tenant, &event, verdict.difference.as_deref())?;
         }
-        if page.next.is_none() {
-            return Ok(tally);
+        match page.next {
+            Some(_) => request = after(page.next),
+            None => break,
         }
-        request = PageRequest {
-            cursor: page.next,
-            ..PageRequest::default()
-        };
+    }
+    let mut request = PageRequest::default();
+    loop {
+        let page = operators.verify_payments(&operator, request).await?;
+        for verdict in &page.items {
+            let whose = (verdict.tenant.as_str(), verdict.currency.as_str());
+            let difference = verdict.difference.as_deref();
+            tally.payment(
+                whose,
+                &verdict.payment.to_string(),
+                verdict.money,
+                difference,
+            )?;
+        }
+        match page.next {
+            Some(_) => request = after(page.next),
+            None => return Ok(()),
+        }
     }
 }
 
-async fn through(remote: &Remote) -> anyhow::Result<Tally> {
-    let path = format!("/api/operator/verification?limit={EVENTS_PER_REQUEST}");
-    let (mut tally, mut page_path) = (Tally::default(), path.clone());
-    loop {
-        let page = remote.call(Method::GET, &page_path, None).await?;
-        for item in page["items"].as_array().into_iter().flatten() {
-            let (tenant, event) = (text(item, "tenant"), text(item, "eventId"));
-            tally.add(tenant, event, item["difference"].as_str())?;
-        }
-        let Some(cursor) = page["nextCursor"].as_str() else {
-            return Ok(tally);
-        };
-        page_path = format!("{path}&cursor={}", percent_encoded(cursor));
+fn after(cursor: Option<String>) -> PageRequest {
+    PageRequest {
+        cursor,
+        ..PageRequest::default()
     }
+}
+
+async fn events_through(remote: &Remote, tally: &mut Tally) -> anyhow::Result<()> {
+    let path = format!("/api/operator/verification?limit={EVENTS_PER_REQUEST}");
+    let mut page_path = Some(path.clone());
+    while let Some(asked) = page_path {
+        let page = remote.call(Method::GET, &asked, None).await?;
+        for item in items(&page) {
+            let (tenant, event) = (text(item, "tenant"), text(item, "eventId"));
+            tally.event(tenant, event, item["difference"].as_str())?;
+        }
+        page_path = next(&page, &path);
+    }
+    Ok(())
+}
+
+async fn payments_through(remote: &Remote, tally: &mut Tally) -> anyhow::Result<()> {
+    let path = format!("/api/operator/verification/payments?limit={PAYMENTS_PER_REQUEST}");
+    let mut page_path = Some(path.clone());
+    while let Some(asked) = page_path {
+        let page = remote.call(Method::GET, &asked, None).await?;
+        for item in items(&page) {
+            let whose = (text(item, "tenant"), text(item, "currency"));
+            let payment = format!("{}/{}", text(item, "provider"), text(item, "reference"));
+            let amount = |name: &str| item[name].as_u64().unwrap_or_default();
+            let money = PaymentMoney {
+                captured_minor: amount("capturedMinor"),
+                kept_minor: amount("keptMinor"),
+                refund_due_minor: amount("toRefundMinor"),
+                refunded_minor: amount("refundedMinor"),
+                pending_minor: amount("pendingMinor"),
+                unmatched_minor: amount("unmatchedMinor"),
+            };
+            tally.payment(whose, &payment, money, item["difference"].as_str())?;
+        }
+        page_path = next(&page, &path);
+    }
+    Ok(())
+}
+
+fn items(page: &Value) -> impl Iterator<Item = &Value> {
+    page["items"].as_array().into_iter().flatten()
+}
+
+/// The path of the page after this one.
+fn next(page: &Value, path: &str) -> Option<String> {
+    let cursor = page["nextCursor"].as_str()?;
+    Some(format!("{path}&cursor={}", percent_encoded(cursor)))
 }

@@ -17,8 +17,8 @@ use super::{
         account, announcements, api_keys, auth, backups, bookings, check_ins, customers,
         delivery_admin, door_list, erasures,
         events::{self, team, ticket_types},
-        health, holds, identities, imports, live, members, notifications, operators, personal_data,
-        plugins, quotes, subscriptions, tenants, waitlist,
+        health, holds, identities, imports, live, members, notifications, operators, payments,
+        personal_data, plugins, quotes, subscriptions, tenants, waitlist,
     },
     extract::refuse_query,
 };
@@ -65,6 +65,9 @@ fn lists() -> OpenApiRouter<Shared> {
         .routes(routes!(door_list::list))
         .routes(routes!(door_list::export))
         .routes(routes!(holds::list_mine))
+        .routes(routes!(payments::list))
+        .routes(routes!(payments::list_of_event))
+        .routes(routes!(payments::refunds))
         .routes(routes!(waitlist::list_mine))
         .routes(routes!(check_ins::tickets).layer(from_fn(compression::keep_plain)))
         .routes(routes!(notifications::deliveries))
@@ -76,6 +79,7 @@ fn lists() -> OpenApiRouter<Shared> {
         .routes(routes!(plugins::list_versions))
         .routes(routes!(operators::list_tenants))
         .routes(routes!(operators::verify))
+        .routes(routes!(operators::verify_payments))
         .routes(routes!(operators::list_users))
         .routes(routes!(erasures::list))
         .routes(routes!(delivery_admin::notifications))
@@ -131,6 +135,12 @@ fn organizers() -> OpenApiRouter<Shared> {
         ))
         .routes(routes!(announcements::create))
         .routes(routes!(imports::create))
+        .routes(routes!(payments::open))
+        .routes(routes!(payments::show))
+        .routes(routes!(payments::captured))
+        .routes(routes!(payments::failed))
+        .routes(routes!(payments::refunded))
+        .routes(routes!(payments::settled))
         .routes(routes!(check_ins::create))
         .routes(routes!(check_ins::undo))
         .routes(routes!(check_ins::show))

@@ -5,8 +5,9 @@
 use boxoffice_engine::{
     BookingStatus as Booking, CancelCause as Cause, DeliveryState as Delivery,
     ErrorCode as EngineCode, EventStatus as Event, HoldStatus as Hold,
-    IdTokenAlgorithm as Algorithm, Lane as MailLane, NotificationKind as Kind,
-    NotificationStatus as Notification, PluginExport as Export, SaleState as Sale,
+    IdTokenAlgorithm as Algorithm, Lane as MailLane, NoticeKind as Notice,
+    NotificationKind as Kind, NotificationStatus as Notification, PaymentStatus as Payment,
+    PluginExport as Export, RefundReason as Reason, RefundState as Refund, SaleState as Sale,
     SalesChannel as Channel, Scope, TeamRole as Team, TicketStatus as Ticket, UserRole as Role,
 };
 use utoipa::{
@@ -61,6 +62,14 @@ choices! {
     ImportStatus: ["created", "present", "valid", "faulty"];
     #[doc = "The state of a hold."]
     HoldStatus: [Hold::Held, Hold::Confirmed, Hold::Released, Hold::Expired].map(Hold::as_str);
+    #[doc = "The state of a payment."]
+    PaymentStatus: Payment::ALL.iter().map(|status| status.as_str());
+    #[doc = "What a payment provider said."]
+    NoticeKind: Notice::ALL.iter().map(|kind| kind.as_str());
+    #[doc = "Why a refund is due."]
+    RefundReason: Reason::ALL.iter().map(|reason| reason.as_str());
+    #[doc = "The state of a refund."]
+    RefundState: Refund::ALL.iter().map(|state| state.as_str());
     #[doc = "The state of a ticket."]
     TicketStatus: [Ticket::Valid, Ticket::CheckedIn, Ticket::Cancelled].map(Ticket::as_str);
     #[doc = "The state of a place on a waiting list."]

@@ -72,6 +72,8 @@ refusals! {
     ExtendHold = KEYED: Forbidden, HoldEnded, HoldAlreadyExtended;
     ConfirmHold = KEYED | POLICIES: Forbidden, EmailUnconfirmed, HoldEnded, EventCancelled, PriceChanged, EventBusy;
     ReleaseHold = KEYED: Forbidden, HoldEnded;
+    OpenPayment = WRITES: Forbidden, HoldEnded, PriceChanged, CurrencyMismatch, PaymentExists;
+    TellPayment = WRITES: Forbidden, CurrencyMismatch, NoticeReused, TooManyNotices;
     CancelTickets = KEYED | POLICIES: Forbidden, BookingCancelled, CancellationClosed, AlreadyCheckedIn;
     JoinWaitlist = KEYED | SALES: Forbidden, TicketsAvailable, AlreadyWaiting, WaitlistFull;
 

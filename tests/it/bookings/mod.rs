@@ -8,6 +8,7 @@ mod idempotency;
 mod known_inventories;
 mod lost_answers;
 mod numbers;
+mod payments;
 mod properties;
 mod quotes;
 mod race;

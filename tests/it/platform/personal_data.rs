@@ -74,6 +74,15 @@ async fn people_get_all_that_is_kept_about_them() {
     let other = other.expect(201);
     let hold = json!({"eventId": other["id"], "numTickets": 1});
     let held = client.post("/api/holds", hold).await.expect(201);
+    let types = json!([{"name": "Hall", "capacity": 5, "priceMinor": 700}]);
+    let body = event_body(json!({"totalTickets": null, "ticketTypes": types}));
+    let priced = owner.post("/api/events", body).await.expect(201);
+    let hold = json!({"eventId": priced["id"], "numTickets": 1});
+    let paid = client.post("/api/holds", hold).await.expect(201);
+    let path = format!("/api/holds/{}/payments", text(&paid["id"]));
+    let body =
+        json!({"provider": "acme", "reference": "pi-1", "amountMinor": 700, "currency": "EUR"});
+    let payment = owner.post(&path, body).await.expect(201);
     let full = owner
         .post("/api/events", event_body(json!({"totalTickets": 1})))
         .await;
@@ -113,7 +122,9 @@ async fn people_get_all_that_is_kept_about_them() {
     let came = json!([{"number": 1, "checkedInAt": "2024-05-02T18:00:00Z"}]);
     assert_eq!(bookings[2]["checkIns"], came);
     assert_eq!(bookings[0]["checkIns"], json!([]));
-    assert_eq!(ids(&of_kind(&own, "hold")), [text(&held["id"])]);
+    let holds = [text(&paid["id"]), text(&held["id"])];
+    assert_eq!(ids(&of_kind(&own, "hold")), holds);
+    assert_eq!(of_kind(&own, "payment"), [&payment]);
     let places = of_kind(&own, "waitlist-place");
     assert_eq!(places.len(), 1);
     assert_eq!(places[0]["eventId"], full["id"]);
@@ -140,7 +151,7 @@ async fn people_get_all_that_is_kept_about_them() {
     let mut once = kinds.clone();
     once.dedup();
     assert_eq!(once[0], "account");
-    assert_eq!(once.len(), 8, "each kind stands together: {once:?}");
+    assert_eq!(once.len(), 9, "each kind stands together: {once:?}");
     // Nobody else's name or address.
     let whole = serde_json::to_string(&own).expect("JSON").to_lowercase();
     for text in ["stan", "owen", "olga"] {

@@ -12,9 +12,11 @@ use super::{
 };
 
 /// Lists that take more than a page, and what.
-const FILTERS: [(&str, &[&str]); 6] = [
+const FILTERS: [(&str, &[&str]); 8] = [
     ("/api/users", &["email", "externalId", "name"]),
     ("/api/events/{id}/bookings", &["customer"]),
+    ("/api/payments", &["status"]),
+    ("/api/refunds", &["state"]),
     (
         "/api/events",
         &["status", "startsFrom", "startsBefore", "sort"],

@@ -63,6 +63,11 @@ pub(super) struct Side {
     pub(super) ticket_code: String,
     pub(super) hold: String,
     pub(super) other_hold: String,
+    pub(super) priced_hold: String,
+    /// `PROVIDER/REFERENCE` of a payment that was captured twice.
+    pub(super) payment: String,
+    /// What is due back of it.
+    pub(super) refund: String,
     pub(super) notification: String,
     /// The mail that confirms the booking.
     pub(super) delivery: String,
@@ -238,6 +243,7 @@ impl Side {
             customer.client.post("/api/holds", body).await.expect(201)
         };
         let (hold, other_hold) = (hold().await, hold().await);
+        let paid = paid_twice(tenant, [&organizer.client, &customer.client, &owner.client]).await;
         let key = json!({"name": "Unused", "scopes": ["holds"]});
         let api_key = owner.client.post("/api/keys", key).await.expect(201);
         let other_user = door.login(&address("cleo")).await.id;
@@ -263,6 +269,9 @@ impl Side {
             ticket_code: text(&tickets["items"][0]["code"]).to_owned(),
             hold: id_of(&hold),
             other_hold: id_of(&other_hold),
+            priced_hold: paid.hold,
+            payment: paid.payment,
+            refund: paid.refund,
             notification: id_of(&changed["notification"]),
             delivery: id_of(&mails["items"][0]),
             plugin,
@@ -280,6 +289,45 @@ impl Side {
             leaver,
             session,
         }
+    }
+}
+
+/// A payment of which something is due back, and another hold of its customer that costs something.
+struct PaidTwice {
+    payment: String,
+    refund: String,
+    hold: String,
+}
+
+async fn paid_twice(tenant: &str, [organizer, customer, owner]: [&Client; 3]) -> PaidTwice {
+    let types = json!([{"name": "Hall", "capacity": 50, "priceMinor": 1000}]);
+    let body = event_body(json!({"totalTickets": null, "ticketTypes": types}));
+    let event = organizer.post("/api/events", body).await.expect(201);
+    let hold = async || {
+        let body = json!({"eventId": event["id"], "numTickets": 1});
+        let hold = customer.post("/api/holds", body).await.expect(201);
+        text(&hold["id"]).to_owned()
+    };
+    let first = hold().await;
+    let payment = format!("acme/pay-{tenant}");
+    let body = json!({
+        "provider": "acme", "reference": format!("pay-{tenant}"), "amountMinor": 1000, "currency": "EUR",
+    });
+    let path = format!("/api/holds/{first}/payments");
+    owner.post(&path, body).await.expect(201);
+    let mut refund = String::new();
+    for notice in ["evt-1", "evt-2"] {
+        let path = format!("/api/payments/{payment}/captured");
+        let body = json!({"noticeId": notice, "amountMinor": 1000, "at": "2026-12-01T12:00:00Z"});
+        let told = owner.post(&path, body).await.expect(200);
+        if let Some(due) = told["refunds"].get(0) {
+            refund = text(&due["id"]).to_owned();
+        }
+    }
+    PaidTwice {
+        payment,
+        refund,
+        hold: hold().await,
     }
 }
 

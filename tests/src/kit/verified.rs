@@ -2,7 +2,7 @@
 
 use boxoffice_engine::{Caller, Engine, PageRequest};
 
-/// Verifies all counters of an engine.
+/// Verifies all counters of an engine, and its payments.
 ///
 /// # Panics
 /// With every difference that there is.
@@ -25,11 +25,36 @@ pub async fn differences(engine: &Engine) -> Vec<String> {
             .expect("a verdict");
         found.extend(page.items.into_iter().filter_map(|one| one.difference));
         if page.next.is_none() {
+            found.extend(payments_differ(engine).await);
             return found;
         }
         request = PageRequest {
             cursor: page.next,
             limit: 1,
+        };
+    }
+}
+
+/// Every difference between where the money of payments is and what was told about it.
+async fn payments_differ(engine: &Engine) -> Vec<String> {
+    let (mut found, mut request) = (Vec::new(), PageRequest::default());
+    loop {
+        let page = engine
+            .operators()
+            .verify_payments(&Caller::operator(), request)
+            .await
+            .expect("a verdict");
+        let differs = page.items.into_iter().filter_map(|one| {
+            let difference = one.difference?;
+            Some(format!("payment {}: {difference}", one.payment))
+        });
+        found.extend(differs);
+        if page.next.is_none() {
+            return found;
+        }
+        request = PageRequest {
+            cursor: page.next,
+            limit: 100,
         };
     }
 }

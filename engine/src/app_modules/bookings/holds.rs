@@ -142,6 +142,7 @@ impl Holds {
             is_unconfirmed: false,
             sale: None,
             import: None,
+            payment: None,
             trace: None,
         };
         let tenant = caller.tenant()?;

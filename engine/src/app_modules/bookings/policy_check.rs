@@ -42,7 +42,7 @@ impl EngineContext {
     ///
     /// # Errors
     /// Those of the policies and of the transaction; `conflict-try-again`.
-    pub(super) async fn check_policies(
+    pub(in crate::app_modules) async fn check_policies(
         &self,
         tenant: &TenantId,
         mut request: RequestedBooking,

@@ -45,6 +45,7 @@ impl Bookings {
             is_unconfirmed: false,
             sale: buyer.sale,
             import: None,
+            payment: None,
             trace: None,
         };
         match self.0.quoted(tenant, &mut request).await {

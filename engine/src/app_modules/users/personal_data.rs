@@ -1,6 +1,6 @@
 //! The use case that gives people what is kept about them.
 //!
-//! Called by hosts. Calls the users, sessions, events, subscriptions, bookings, check-ins and notifications modules.
+//! Called by hosts. Calls the users, sessions, events, subscriptions, bookings, check-ins, payments and notifications modules.
 
 use std::{fmt, str::FromStr};
 
@@ -19,15 +19,17 @@ enum Section {
     Account,
     Bookings,
     Holds,
+    Payments,
     WaitlistPlaces,
     Deliveries,
 }
 
 impl Section {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Account,
         Self::Bookings,
         Self::Holds,
+        Self::Payments,
         Self::WaitlistPlaces,
         Self::Deliveries,
     ];
@@ -92,7 +94,7 @@ impl FromStr for Position {
 
 impl Users {
     /// Lists all that is kept about a user, for the user, and for the tenant's owners: the account and what belongs to it, then
-    /// bookings, holds, waiting places and mails, each the newest first. Also that of the accounts without a password that tickets were sold to
+    /// bookings, holds, payments, waiting places and mails, each the newest first. Also that of the accounts without a password that tickets were sold to
     /// at the user's address before. A page may have fewer items than its limit, and still have a next page; the first one has
     /// everything of the account.
     ///
@@ -167,6 +169,11 @@ impl Users {
             Section::Holds => {
                 let holds = bookings.list_holds(tenant, accounts, page).await?;
                 Ok(holds.map(|hold: Hold| PersonalRecord::Hold(hold.as_customer_sees())))
+            }
+            Section::Payments => {
+                let payments = &self.0.modules.payments;
+                let list = payments.list_of_customer(tenant, accounts, page).await?;
+                Ok(list.map(|payment| PersonalRecord::Payment(Box::new(payment))))
             }
             Section::WaitlistPlaces => {
                 let places = bookings.list_places(tenant, user, page).await?;
@@ -277,7 +284,7 @@ mod tests {
             let read: Position = position.to_string().parse().unwrap();
             assert_eq!(read, position);
         }
-        for text in ["", "1", "1/", "x//", "1/x/", "5//"] {
+        for text in ["", "1", "1/", "x//", "1/x/", "6//"] {
             assert!(text.parse::<Position>().is_err(), "{text:?}");
         }
     }

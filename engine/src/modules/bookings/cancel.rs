@@ -17,16 +17,25 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, ErrorKind, Result},
     modules::repositories::{
-        CancelStep, GroupQuery, GroupSnapshot, InventoryChange, STALE_BOOKING, STALE_INVENTORY,
-        STALE_POLICIES, StepError,
+        CancelStep, GroupQuery, GroupSnapshot, InventoryChange, PaymentChange, STALE_BOOKING,
+        STALE_INVENTORY, STALE_PAYMENT, STALE_POLICIES, StepError,
     },
     modules::support::Attempts,
     types::{
         Booking, BookingLine, BookingStatus, CancelCause, Cancellation, CancellationTerms,
-        CapacityCause, EventStatus, Inventory, NotificationId, NotificationKind, RecordedAnswer,
-        TenantId, chosen, closed, refund_of, total_of, without,
+        CapacityCause, EventStatus, Inventory, NotificationId, NotificationKind, Payment,
+        RecordedAnswer, RefundId, RefundReason, TenantId, chosen, closed, refund_of, total_of,
+        without,
     },
 };
+
+/// The guards of a cancellation: what it was decided on has changed.
+const STALE: [&str; 4] = [
+    STALE_INVENTORY,
+    STALE_POLICIES,
+    STALE_BOOKING,
+    STALE_PAYMENT,
+];
 
 /// The state that a cancellation is decided on.
 struct CancellationInput {
@@ -35,6 +44,8 @@ struct CancellationInput {
     booking: Booking,
     /// The event's beginning and terms in the booked version, if it was another one.
     booked_terms: Option<(Timestamp, CancellationTerms)>,
+    /// The payment that is kept for it.
+    payment: Option<Payment>,
 }
 
 /// What is decided about a request.
@@ -129,8 +140,7 @@ impl BookingsModule {
                 Err(StepError::Lost(_)) => is_open = true,
                 // The same key was used at the same time elsewhere: return that answer.
                 Err(StepError::Conflict | StepError::Exists(_)) => {}
-                Err(error)
-                    if error.is_any_guard(&[STALE_INVENTORY, STALE_POLICIES, STALE_BOOKING]) => {}
+                Err(error) if error.is_any_guard(&STALE) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -148,6 +158,7 @@ impl BookingsModule {
         attempt: CancelAttempt,
     ) -> Result<CancelStep> {
         let now = attempt.at;
+        let payment = self.refunded(input.payment, taken.refund_minor, now);
         let (inventory, booking) = (input.inventory, input.booking);
         let cause = match without(&booking.lines, &taken.lines).is_empty() {
             true => CapacityCause::Cancelled,
@@ -191,6 +202,24 @@ impl BookingsModule {
             mails: mails.traced(|_| self.context.trace()),
             policy_version: attempt.policy_version,
             booking: after,
+            payment,
+        })
+    }
+
+    /// A booking's payment after a refund became due of it; `None` if nothing is refunded.
+    fn refunded(
+        &self,
+        payment: Option<Payment>,
+        refund_minor: u64,
+        now: Timestamp,
+    ) -> Option<PaymentChange> {
+        let before = payment?;
+        let mut after = before.clone();
+        let refund = RefundId::from_ulid(self.context.next_id());
+        let changes = after.cancel(refund_minor, RefundReason::Cancelled, (refund, now));
+        changes.then_some(PaymentChange {
+            before: Some(before),
+            after,
         })
     }
 
@@ -227,6 +256,7 @@ impl BookingsModule {
             false => None,
         };
         Ok(CancellationInput {
+            payment: self.repository.payment_of(tenant, &booking).await?,
             snapshot,
             inventory,
             booking,

@@ -20,8 +20,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     modules::{
         repositories::{
-            GroupPlan, GroupQuery, GroupSnapshot, STALE_ACCOUNT, STALE_INVENTORY, STALE_POLICIES,
-            StepError,
+            GroupPlan, GroupQuery, GroupSnapshot, STALE_ACCOUNT, STALE_INVENTORY, STALE_PAYMENT,
+            STALE_POLICIES, StepError,
         },
         support::{
             Attempts,
@@ -30,8 +30,8 @@ use crate::{
         },
     },
     types::{
-        Booking, BookingId, EventId, Hold, HoldStatus, NotificationId, NumberGroup, RecordedAnswer,
-        RequestKey, TenantId, UserId,
+        Booking, BookingId, EventId, Hold, HoldStatus, NotificationId, NumberGroup, PaymentKey,
+        RecordedAnswer, RequestKey, TenantId, UserId,
     },
 };
 
@@ -73,6 +73,8 @@ struct OpenPlan {
     /// The ids that it inserts.
     keys: Vec<RequestKey>,
     holders: Vec<UserId>,
+    /// The payments that it writes, and the revisions that its guards compare.
+    payments: Vec<(PaymentKey, i64)>,
     answers: Answers,
 }
 
@@ -83,6 +85,7 @@ impl OpenPlan {
             policy_version: plan.policy_version,
             keys: plan.keys().cloned().collect(),
             holders: plan.holders().collect(),
+            payments: plan.payments().collect(),
             answers,
         }
     }
@@ -100,6 +103,10 @@ impl OpenPlan {
                 .holders
                 .iter()
                 .any(|one| snapshot.open_holds.contains_key(one))
+            && self.payments.iter().all(|(key, revision)| {
+                let payment = snapshot.payments.get(key);
+                payment.is_some_and(|payment| payment.revision == *revision)
+            })
     }
 }
 
@@ -334,7 +341,12 @@ impl BookingsModule {
             }
             Err(error) => error,
         };
-        if error.is_any_guard(&[STALE_INVENTORY, STALE_POLICIES, STALE_ACCOUNT]) {
+        if error.is_any_guard(&[
+            STALE_INVENTORY,
+            STALE_POLICIES,
+            STALE_ACCOUNT,
+            STALE_PAYMENT,
+        ]) {
             commit.is_contended = true;
             return Ok(Attempted::Again(StepError::Conflict));
         }
@@ -411,6 +423,10 @@ impl BookingsModule {
         let (BookingIntent::Confirm(id) | BookingIntent::AcceptOffer(id)) = request.intent else {
             return Ok(None);
         };
+        if request.payment.is_some() {
+            // The payment says whether it has made the booking.
+            return Ok(None);
+        }
         let confirmed = |hold: &&Hold| hold.status == HoldStatus::Confirmed;
         match snapshot.holds.get(&id).filter(confirmed) {
             Some(_) => {
@@ -442,6 +458,7 @@ fn suffices(known: &KnownInventory, request: &RequestedBooking) -> bool {
         known.latest.left_alone(request.customer, since)
     };
     let is_new = match request.intent {
+        _ if request.payment.is_some() => false,
         BookingIntent::Book | BookingIntent::Import => true,
         BookingIntent::Hold => !request.is_unconfirmed,
         BookingIntent::Confirm(_) | BookingIntent::AcceptOffer(_) => false,
@@ -475,6 +492,10 @@ fn query_for(commit: &GroupCommit<'_>) -> GroupQuery {
         }
         if request.decision.is_some() {
             add(&mut query.customers, request.customer);
+        }
+        if let Some(paid) = &request.payment {
+            query.payments.push(paid.key.clone());
+            query.paid.push(paid.order.hold.booking());
         }
     }
     query

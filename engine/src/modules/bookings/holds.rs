@@ -3,11 +3,7 @@
 //!
 //! Called by app_modules. Calls the holds repository.
 
-use std::{
-    collections::BTreeMap,
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use ulid::Ulid;
@@ -15,7 +11,6 @@ use ulid::Ulid;
 use super::{ATTEMPTS_MAX, BookingsModule, counters::remove_held};
 use crate::{
     error::{Error, ErrorCode, Result},
-    locked::Locked as _,
     modules::{
         repositories::{
             DueHold, HoldChange, InventoryChange, Offers, STALE_INVENTORY, StepError, SystemScope,
@@ -30,42 +25,6 @@ use crate::{
 
 /// Due holds read in one pass, of all events.
 const DUE_MAX: u32 = 500;
-/// A scan begins this long before the last one ended: another host's clock may be behind ours.
-const LOOK_BACK: Duration = Duration::from_secs(600);
-/// A full scan follows this often, for notes that lie still further back.
-const FULL_SCAN_EVERY: Duration = Duration::from_secs(600);
-
-/// Where the next scan for due holds begins. An optimisation only.
-#[derive(Default)]
-pub(super) struct ExpiryScanCursor(Mutex<Option<(Timestamp, Instant)>>);
-
-impl ExpiryScanCursor {
-    fn begin(&self, now: Timestamp) -> Timestamp {
-        let cursor = self.0.locked();
-        let back = now.checked_sub(LOOK_BACK).unwrap_or(Timestamp::UNIX_EPOCH);
-        match *cursor {
-            // A clock that was set back meanwhile says nothing about what is due.
-            Some((from, full_scan_at))
-                if full_scan_at.elapsed() < FULL_SCAN_EVERY && from <= back =>
-            {
-                from
-            }
-            _ => Timestamp::UNIX_EPOCH,
-        }
-    }
-
-    /// Records that nothing is due up to `now`.
-    fn reached(&self, begun: Timestamp, now: Timestamp) {
-        let mut cursor = self.0.locked();
-        let from = now.checked_sub(LOOK_BACK).unwrap_or(Timestamp::UNIX_EPOCH);
-        let full_scan_at = match *cursor {
-            Some((_, full_scan_at)) if begun > Timestamp::UNIX_EPOCH => full_scan_at,
-            _ => Instant::now(),
-        };
-        *cursor = Some((from, full_scan_at));
-    }
-}
-
 /// The new state of a hold, and the customer whom a policy rejected; `None` changes nothing.
 type Verdict = Option<(Hold, CapacityCause, Option<WaitlistSkip>)>;
 
@@ -79,7 +38,7 @@ impl BookingsModule {
     ) -> Result<Hold> {
         let lasts = self.context.settings.bookings.hold_duration;
         self.change_hold(tenant, id, request, |hold, now| {
-            open(hold)?;
+            hold.require_open()?;
             if hold.extended {
                 return Err(Error::new(
                     ErrorCode::HoldAlreadyExtended,
@@ -114,7 +73,7 @@ impl BookingsModule {
         self.change_hold(tenant, id, request, |hold, now| match hold.status {
             HoldStatus::Released | HoldStatus::Expired => Ok(None),
             HoldStatus::Held | HoldStatus::Confirmed => {
-                open(hold)?;
+                hold.require_open()?;
                 let released = ended(hold, HoldStatus::Released, now);
                 Ok(Some((released, CapacityCause::HoldReleased, None)))
             }
@@ -312,18 +271,6 @@ impl BookingsModule {
         let over: Vec<HoldId> = holds.iter().filter(is_over).map(|hold| hold.id).collect();
         self.holds.forget(tenant, &stale, &over).await
     }
-}
-
-/// Refuses holds that have ended.
-pub(super) fn open(hold: &Hold) -> Result<()> {
-    let how = match hold.status {
-        HoldStatus::Held => return Ok(()),
-        HoldStatus::Confirmed => "became a booking",
-        HoldStatus::Released => "was released",
-        HoldStatus::Expired => "has expired",
-    };
-    let detail = format!("This hold {how}; its tickets are no longer reserved.");
-    Err(Error::new(ErrorCode::HoldEnded, detail))
 }
 
 /// The ended hold.

@@ -147,6 +147,7 @@ pub(super) fn booking(
         created_at: row.booked_at,
         checked_in: checked_in.unwrap_or_default(),
         sale: request.sale.clone(),
+        payment: None,
     };
     Ok((booking, after))
 }

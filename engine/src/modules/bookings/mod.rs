@@ -12,6 +12,7 @@ pub(crate) mod imports;
 mod mails;
 pub(in crate::modules) mod offers;
 mod orders;
+mod paid;
 mod planner;
 pub(crate) mod policy_check;
 mod policy_snapshots;
@@ -26,11 +27,10 @@ use tokio::sync::oneshot;
 
 pub(crate) use cancel::read_with_event;
 pub(crate) use requests::{
-    BeforeCancelling, BeforePolicies, BookingIntent, CancelDecision, ImportedBooking, Placement,
-    PolicyDecision, RequestedBooking, RequestedCancellation, WaitingCustomer,
+    BeforeCancelling, BeforePolicies, BookingIntent, CancelDecision, ImportedBooking, PaidRequest,
+    Placement, PolicyDecision, RequestedBooking, RequestedCancellation, WaitingCustomer,
 };
 
-use holds::ExpiryScanCursor;
 use offers::OfferMaker;
 use policy_snapshots::SnapshotQueues;
 use taken_ids::TakenIds;
@@ -39,6 +39,7 @@ use super::{
     ModuleContext,
     repositories::{BookingsRepository, EventsRepository, HoldsRepository},
     support::{
+        due_scan::DueScanCursor,
         event_queues::{EventQueues, Waiting},
         inventory_locks::InventoryLocks,
     },
@@ -62,7 +63,7 @@ pub(crate) struct BookingsModule {
     event_queues: EventQueues<RequestedBooking, Placement>,
     inventory_locks: Arc<InventoryLocks>,
     taken_ids: TakenIds,
-    expiry_cursor: ExpiryScanCursor,
+    expiry_cursor: DueScanCursor,
     snapshots: SnapshotQueues,
     context: ModuleContext,
 }
@@ -85,7 +86,7 @@ impl BookingsModule {
             event_queues: EventQueues::new(waiting_max),
             inventory_locks,
             taken_ids: TakenIds::default(),
-            expiry_cursor: ExpiryScanCursor::default(),
+            expiry_cursor: DueScanCursor::default(),
             snapshots: EventQueues::new(waiting_max),
             context,
         }

@@ -184,7 +184,7 @@ pub(super) fn not_enough_of(kind: &TicketType, inventory: &Inventory, left: u32)
     Error::new(ErrorCode::NotEnoughTickets, detail).with(Fact::Left(left))
 }
 
-fn not_enough(left: u32) -> Error {
+pub(super) fn not_enough(left: u32) -> Error {
     let detail = match left {
         0 => "The event is sold out.".to_owned(),
         1 => "Only 1 ticket is left.".to_owned(),

@@ -21,7 +21,10 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Fact, Result},
     modules::{
-        repositories::{GroupPlan, GroupSnapshot, HoldChange, InventoryChange, UnconfirmedAccount},
+        repositories::{
+            GroupPlan, GroupSnapshot, HoldChange, InventoryChange, PaymentChange,
+            UnconfirmedAccount,
+        },
         to_millisecond,
     },
     types::{
@@ -53,24 +56,29 @@ pub(super) struct PlanInput<'a> {
 }
 
 /// The unfinished plan of a group: what is left, and who gets what.
-struct GroupPlanner<'a> {
-    left: Inventory,
-    tickets: HashMap<UserId, u32>,
+pub(super) struct GroupPlanner<'a> {
+    pub(super) left: Inventory,
+    pub(super) tickets: HashMap<UserId, u32>,
     open_holds: HashMap<UserId, HoldId>,
     /// What unconfirmed customers hold and wait for.
     unconfirmed: HashMap<UserId, UnconfirmedAccount>,
     holds: &'a HashMap<HoldId, Hold>,
-    now: Timestamp,
+    pub(super) snapshot: &'a GroupSnapshot,
+    pub(super) now: Timestamp,
     hold_duration: Duration,
     /// Requests of this group with keys, and their outcomes.
     fresh: HashMap<RequestKey, (KeyedRequest, Placement)>,
-    bookings: Vec<Booking>,
+    pub(super) bookings: Vec<Booking>,
+    /// Payments whose bookings are made.
+    pub(super) payments: Vec<PaymentChange>,
     /// The group of their numbers.
-    numbers: NumberGroup,
+    pub(super) numbers: NumberGroup,
     /// The version of the tenant's plugin set.
     policy_version: u64,
     /// The policies' input and answers for each booking or hold, by serial.
     decisions: Vec<(Ulid, DecisionRecord)>,
+    /// Those of bookings whose hold was decided about before.
+    late_decisions: Vec<(Ulid, DecisionRecord)>,
     hold_changes: Vec<HoldChange>,
     /// Check-ins of imported bookings.
     check_ins: Vec<CheckIn>,
@@ -94,13 +102,16 @@ impl PlanInput<'_> {
             open_holds: self.snapshot.open_holds.clone(),
             unconfirmed: self.snapshot.unconfirmed.clone(),
             holds: &self.snapshot.holds,
+            snapshot: self.snapshot,
             now: self.now,
             hold_duration: self.hold_duration,
             fresh: HashMap::new(),
             bookings: Vec::new(),
+            payments: Vec::new(),
             numbers: self.numbers,
             policy_version: self.snapshot.policy_version,
             decisions: Vec::new(),
+            late_decisions: Vec::new(),
             hold_changes: Vec::new(),
             check_ins: Vec::new(),
             silent: HashSet::new(),
@@ -149,8 +160,10 @@ impl PlanInput<'_> {
             numbers: planner.numbers,
             policy_version: planner.policy_version,
             decisions: planner.decisions,
+            late_decisions: planner.late_decisions,
             holds: planner.hold_changes,
             check_ins: planner.check_ins,
+            payments: planner.payments,
             unconfirmed,
         }
     }
@@ -164,7 +177,7 @@ fn recorded((request, placement): (KeyedRequest, Placement)) -> Option<RecordedR
             cancellations: 0,
         },
         Placement::Held(hold) => RecordedAnswer::Hold(Box::new(hold)),
-        Placement::PolicyStale | Placement::Offered(_) => return None,
+        Placement::PolicyStale | Placement::Offered(_) | Placement::Paid(_) => return None,
     };
     Some(request.recorded(answer))
 }
@@ -187,6 +200,7 @@ impl GroupPlanner<'_> {
             return Ok(Placement::PolicyStale);
         }
         let placement = match request.intent {
+            _ if request.payment.is_some() => self.pay(request)?,
             BookingIntent::Book => Placement::Booked(self.book(request, serial)?),
             BookingIntent::Import => Placement::Booked(self.import(request)?),
             BookingIntent::Hold => Placement::Held(self.hold(request, serial)?),
@@ -195,7 +209,8 @@ impl GroupPlanner<'_> {
             }
         };
         // A hold and the booking it becomes have one serial, and so one record.
-        let serial = match request.accepted_hold() {
+        let paid = request.payment.as_ref().map(|paid| paid.order.hold);
+        let serial = match request.accepted_hold().or(paid) {
             Some(hold) => hold.booking().serial(),
             None => serial,
         };
@@ -203,10 +218,13 @@ impl GroupPlanner<'_> {
             .decision
             .as_ref()
             .and_then(|own| own.record.as_ref());
-        self.decisions
-            .extend(record.map(|record| (serial, record.clone())));
-        if let (Placement::Booked(booking), Some(trace)) = (&placement, &request.trace) {
-            self.traces.insert(booking.id, trace.clone());
+        let decisions = match paid {
+            Some(_) => &mut self.late_decisions,
+            None => &mut self.decisions,
+        };
+        decisions.extend(record.map(|record| (serial, record.clone())));
+        if let (Some(booking), Some(trace)) = (placement.booked(), &request.trace) {
+            self.traces.insert(booking, trace.clone());
         }
         if let Some(keyed) = keyed {
             let answered = (keyed.clone(), placement.clone());
@@ -234,7 +252,7 @@ impl GroupPlanner<'_> {
         })
     }
 
-    fn next_number(&self) -> BookingNumber {
+    pub(super) fn next_number(&self) -> BookingNumber {
         self.numbers.number_at(self.bookings.len())
     }
 
@@ -257,6 +275,7 @@ impl GroupPlanner<'_> {
             created_at: self.now,
             checked_in: Vec::new(),
             sale: request.sale.clone(),
+            payment: None,
         };
         self.left = counters::add_sold(self.left.clone(), &booking.lines);
         *self.tickets.entry(request.customer).or_default() += booking.tickets();
@@ -340,7 +359,7 @@ impl GroupPlanner<'_> {
 
     /// Turns an active hold, overdue or not, into a booking by the hold's decision. An offer to the
     /// waiting list is decided now, by the request that accepts it.
-    fn confirm(&mut self, id: HoldId, request: &RequestedBooking) -> Result<Placement> {
+    pub(super) fn confirm(&mut self, id: HoldId, request: &RequestedBooking) -> Result<Placement> {
         let made = self.bookings.iter().find(|made| made.id == id.booking());
         if let Some(booking) = made {
             as_expected(
@@ -352,7 +371,7 @@ impl GroupPlanner<'_> {
         }
         let hold = self.holds.get(&id);
         let hold = hold.ok_or_else(|| Error::not_found("hold", id))?;
-        holds::open(hold)?;
+        hold.require_open()?;
         on_sale(&self.left)?;
         let is_accepted = request.accepted_hold().is_some();
         if hold.waitlist_number.is_some() && !is_accepted {
@@ -386,6 +405,7 @@ impl GroupPlanner<'_> {
             created_at: self.now,
             checked_in: Vec::new(),
             sale: hold.sale.clone(),
+            payment: None,
         };
         let released = counters::remove_held(self.left.clone(), &hold.lines);
         self.left = counters::add_sold(released, &hold.lines);

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use crate::types::{
     BookLine, Booking, BookingId, BookingLine, CancelCause, DecisionRecord, EventId, Hold, HoldId,
-    HoldStatus, KeyedRequest, RequestKey, Sale, TraceParent, UserId,
+    HoldStatus, KeyedRequest, Payment, PaymentKey, PaymentNotice, PaymentOrder, RefundId,
+    RequestKey, Sale, TraceParent, UserId,
 };
 
 /// What a request wants of the event. Each intent passes the same policy check, queue and transaction.
@@ -45,11 +46,45 @@ pub(crate) struct RequestedBooking {
     pub(crate) sale: Option<Box<Sale>>,
     /// What is kept of the other system's booking, for an import.
     pub(crate) import: Option<Box<ImportedBooking>>,
+    /// The payment that the booking is made of, if it is made of one.
+    pub(crate) payment: Option<Box<PaidRequest>>,
     /// Where the request's trace is; known once it stands in its queue.
     pub(crate) trace: Option<TraceParent>,
 }
 
+/// A payment whose booking is requested. It is written with the booking.
+#[derive(Debug, Clone)]
+pub(crate) struct PaidRequest {
+    pub(crate) key: PaymentKey,
+    /// What it is for.
+    pub(crate) order: PaymentOrder,
+    /// The notice that the money came, if that is written with the booking, too.
+    pub(crate) notice: Option<PaymentNotice>,
+    /// The name of the refund that becomes due by it, if one does.
+    pub(crate) refund: RefundId,
+}
+
 impl RequestedBooking {
+    /// The booking of a payment's order.
+    pub(crate) fn of_payment(intent: BookingIntent, payment: PaidRequest) -> Self {
+        let order = &payment.order;
+        Self {
+            customer: order.hold.customer(),
+            event: order.hold.event(),
+            intent,
+            lines: order.wanted(),
+            expected_total_minor: None,
+            idempotency: None,
+            policy_version: 0,
+            decision: None,
+            is_unconfirmed: false,
+            sale: order.sale.clone(),
+            import: None,
+            payment: Some(Box::new(payment)),
+            trace: None,
+        }
+    }
+
     /// The key under which the request's success is recorded.
     pub(super) fn key(&self) -> Option<RequestKey> {
         self.idempotency.as_ref().map(|keyed| keyed.key.clone())
@@ -108,8 +143,21 @@ pub(crate) enum Placement {
     Held(Hold),
     /// The hold is an offer: ask the policies, and accept it.
     Offered(Hold),
+    /// The booking of a payment is written, or its notice was known.
+    Paid(Box<Payment>),
     /// What the policies decided on has changed: ask them again.
     PolicyStale,
+}
+
+impl Placement {
+    /// The booking that is written, if one is.
+    pub(super) fn booked(&self) -> Option<BookingId> {
+        match self {
+            Self::Booked(booking) => Some(booking.id),
+            Self::Paid(payment) => payment.booking,
+            Self::Held(_) | Self::Offered(_) | Self::PolicyStale => None,
+        }
+    }
 }
 
 /// What is known of a request before policies are asked.

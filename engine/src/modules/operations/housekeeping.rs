@@ -1,27 +1,40 @@
 //! Housekeeping: expired rows, and bookings of cancelled events. Called by the worker's use cases.
 
+use std::sync::Arc;
+
 use crate::modules::{
     ModuleContext,
     plugins::uploads_overdue,
-    repositories::{HousekeepingRepository, SystemScope},
+    repositories::{
+        HousekeepingRepository, PaymentChange, PaymentsRepository, STALE_PAID_BOOKING,
+        STALE_PAYMENT, StepError, SystemScope,
+    },
 };
-use crate::{error::Result, types::TenantId};
+use crate::{
+    error::Result,
+    types::{EventId, RefundId, RefundReason, TenantId},
+};
 
 /// Rows deleted or written in one step; keeps each transaction short.
 const BATCH: u32 = 500;
+/// Paid bookings written in one step, each with its payment and refund.
+const PAID_BATCH: u32 = 64;
 
 pub(crate) struct HousekeepingModule {
     repository: HousekeepingRepository,
+    payments: Arc<PaymentsRepository>,
     context: ModuleContext,
 }
 
 impl HousekeepingModule {
     pub(in crate::modules) fn new(
         repository: HousekeepingRepository,
+        payments: Arc<PaymentsRepository>,
         context: ModuleContext,
     ) -> Self {
         Self {
             repository,
+            payments,
             context,
         }
     }
@@ -52,10 +65,50 @@ impl HousekeepingModule {
         let scope = SystemScope::new();
         let events = self.repository.cancelled_events(scope, 16).await?;
         for (tenant, event) in &events {
+            self.refund_cancelled(tenant, *event).await?;
             self.repository
                 .sweep_cancelled(tenant, *event, self.context.now(), BATCH)
                 .await?;
         }
         Ok(!events.is_empty())
+    }
+
+    /// Writes a batch of a cancelled event's paid bookings as cancelled, and makes their refunds due. If one of them changes
+    /// meanwhile, the next pass writes them.
+    async fn refund_cancelled(&self, tenant: &TenantId, event: EventId) -> Result<()> {
+        let bookings = self.payments.paid_of_cancelled(tenant, event, PAID_BATCH);
+        let bookings = bookings.await?;
+        if bookings.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<_> = bookings
+            .iter()
+            .filter_map(|one| one.payment.clone())
+            .collect();
+        let mut payments = self.payments.find_many(tenant, &keys).await?;
+        let now = self.context.now();
+        let written = bookings.into_iter().map(|booking| {
+            let before = booking
+                .payment
+                .as_ref()
+                .and_then(|key| payments.remove(key));
+            let change = before.map(|before| {
+                let mut after = before.clone();
+                let refund = RefundId::from_ulid(self.context.next_id());
+                let reason = RefundReason::EventCancelled;
+                after.cancel(booking.total_minor, reason, (refund, now));
+                PaymentChange {
+                    before: Some(before),
+                    after,
+                }
+            });
+            (booking, change)
+        });
+        let written: Vec<_> = written.collect();
+        match self.payments.cancel_with_event(tenant, &written, now).await {
+            Ok(()) | Err(StepError::Conflict | StepError::Lost(_)) => Ok(()),
+            Err(error) if error.is_any_guard(&[STALE_PAYMENT, STALE_PAID_BOOKING]) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }

@@ -3,9 +3,16 @@
 //!
 //! Called by app_modules. Calls the verification repository.
 
-use std::collections::{BTreeMap, HashSet};
+mod payments;
 
-use crate::modules::repositories::{EventCounters, SystemScope, VerificationRepository};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use crate::modules::repositories::{
+    EventCounters, PaymentsRepository, SystemScope, VerificationRepository,
+};
 use crate::{
     error::Result,
     types::{
@@ -22,11 +29,18 @@ const BOOKINGS_PAGE: u32 = 500;
 
 pub(crate) struct VerificationModule {
     repository: VerificationRepository,
+    payments: Arc<PaymentsRepository>,
 }
 
 impl VerificationModule {
-    pub(in crate::modules) fn new(repository: VerificationRepository) -> Self {
-        Self { repository }
+    pub(in crate::modules) fn new(
+        repository: VerificationRepository,
+        payments: Arc<PaymentsRepository>,
+    ) -> Self {
+        Self {
+            repository,
+            payments,
+        }
     }
 
     /// Verifies a page of all tenants' events.

@@ -1,7 +1,7 @@
 //! Storage steps of groups of bookings: the read that a group is decided on, and its write. Called by the bookings module;
 //! calls models.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use surrealdb::types::{RecordId, SurrealValue};
 use ulid::Ulid;
@@ -13,17 +13,18 @@ use super::{
     inventory::{InventoryChange, add_change},
     models::{
         BookingNumbersRow, BookingRow, CapacityLedgerRow, CheckInRow, CustomerBookingRow, HoldRow,
-        IdempotencyRow, InventoryRow, OpenHoldRow, PluginSetRow,
+        IdempotencyRow, InventoryRow, OpenHoldRow, PaymentRow, PluginSetRow, booking_id,
     },
     notifications::{NewMails, add_mails},
-    plugins::{add_decisions, add_policy_guard},
+    payments::{PaymentChange, add_payment},
+    plugins::{add_decisions, add_policy_guard, replace_decisions},
     unconfirmed::{self, UnconfirmedAccount, add_account, ask_accounts},
 };
 use crate::{
     error::Result,
     types::{
         Booking, BookingId, CheckIn, DecisionRecord, DeliveryId, EventId, Hold, HoldId, Inventory,
-        NumberGroup, RecordedRequest, RequestKey, TenantId, UserId,
+        NumberGroup, Payment, PaymentKey, RecordedRequest, RequestKey, TenantId, UserId,
     },
 };
 
@@ -44,6 +45,10 @@ pub(in crate::modules) struct GroupQuery {
     pub(in crate::modules) unconfirmed: Vec<UserId>,
     /// Holds to confirm.
     pub(in crate::modules) holds: Vec<HoldId>,
+    /// Payments whose bookings are made.
+    pub(in crate::modules) payments: Vec<PaymentKey>,
+    /// Bookings that payments make, which may exist.
+    pub(in crate::modules) paid: Vec<BookingId>,
 }
 
 /// The input of a group's decision, read in one transaction.
@@ -59,14 +64,18 @@ pub(in crate::modules) struct GroupSnapshot {
     pub(in crate::modules) unconfirmed: HashMap<UserId, UnconfirmedAccount>,
     /// The holds to confirm.
     pub(in crate::modules) holds: HashMap<HoldId, Hold>,
+    /// The payments whose bookings are made.
+    pub(in crate::modules) payments: HashMap<PaymentKey, Payment>,
+    /// Those of the bookings that payments make which exist.
+    pub(in crate::modules) booked: HashSet<BookingId>,
     /// The version of the tenant's plugin set.
     pub(in crate::modules) policy_version: u64,
     /// Which of the plans so far was committed, if one was.
     pub(in crate::modules) committed: Option<u32>,
 }
 
-/// The write of a group: for n bookings at most 4n + n/32 * 2 + 4 rows, for each hold 6 more, and one for each ticket that an
-/// imported booking has checked in.
+/// The write of a group: for n bookings at most 4n + n/32 * 2 + 4 rows, for each hold 6 more, for each payment 5 more, and one for
+/// each ticket that an imported booking has checked in.
 pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) change: InventoryChange,
     pub(in crate::modules) bookings: Vec<Booking>,
@@ -83,6 +92,10 @@ pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) policy_version: u64,
     /// The policies' input and answers, by the serial of the booking or hold.
     pub(in crate::modules) decisions: Vec<(Ulid, DecisionRecord)>,
+    /// The same of bookings whose hold was decided about before: these replace what was decided then.
+    pub(in crate::modules) late_decisions: Vec<(Ulid, DecisionRecord)>,
+    /// The payments whose bookings are made.
+    pub(in crate::modules) payments: Vec<PaymentChange>,
 }
 
 impl GroupPlan {
@@ -95,6 +108,12 @@ impl GroupPlan {
     pub(in crate::modules) fn holders(&self) -> impl Iterator<Item = UserId> {
         let new = self.holds.iter().filter(|hold| hold.before.is_none());
         new.map(|hold| hold.after.customer)
+    }
+
+    /// The payments that it writes, with the revisions that it was decided on.
+    pub(in crate::modules) fn payments(&self) -> impl Iterator<Item = (PaymentKey, i64)> {
+        let read = self.payments.iter().filter_map(|one| one.before.as_ref());
+        read.map(|payment| (payment.key.clone(), payment.revision))
     }
 
     /// The customers whose tickets it changes.
@@ -112,6 +131,8 @@ struct Places {
     markers: Option<usize>,
     recorded: Option<usize>,
     holds: Option<usize>,
+    payments: Option<usize>,
+    paid: Option<usize>,
     bookings_of: Vec<(UserId, usize)>,
     open_holds: Option<usize>,
     unconfirmed: Vec<(UserId, unconfirmed::Places)>,
@@ -158,6 +179,10 @@ impl BookingsRepository {
             add_account(&mut script, tenant, *user, account);
         }
         add_decisions(&mut script, tenant, &plan.decisions)?;
+        replace_decisions(&mut script, tenant, &plan.late_decisions)?;
+        for change in &plan.payments {
+            add_payment(&mut script, tenant, change);
+        }
         add_mails(&mut script, tenant, &plan.mails)?;
         self.db.commit(Some(tenant), script).await
     }
@@ -181,6 +206,12 @@ fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQ
         script,
         holds.map(|hold| HoldRow::key(tenant, *hold)).collect(),
     );
+    let payments = question.payments.iter();
+    let payments = payments.map(|key| PaymentRow::key(tenant, key));
+    let payments = select_all(script, payments.collect());
+    let paid = question.paid.iter();
+    let paid = paid.map(|booking| BookingRow::key(tenant, *booking));
+    let paid = select_all(script, paid.collect());
     let holders = question.holders.iter();
     let more = holders.filter(|holder| !question.customers.contains(holder));
     let holders = question.customers.iter().chain(more);
@@ -202,6 +233,8 @@ fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQ
         markers,
         recorded,
         holds,
+        payments,
+        paid,
         bookings_of,
         open_holds,
         unconfirmed,
@@ -240,6 +273,7 @@ fn snapshot(
         let hold = row.into_type()?;
         holds.insert(hold.id, hold);
     }
+    let (payments, booked) = payments_read(answers, &places)?;
     let (mut tickets, mut open_holds) = (HashMap::new(), HashMap::new());
     for (customer, index) in places.bookings_of {
         let mut sum = 0;
@@ -266,6 +300,8 @@ fn snapshot(
         open_holds,
         unconfirmed: unconfirmed::accounts(answers, places.unconfirmed)?,
         holds,
+        payments,
+        booked,
         committed: markers
             .iter()
             .find_map(|row| row.attempt_of(question.change)),
@@ -274,4 +310,18 @@ fn snapshot(
 
 fn rows_at<T: SurrealValue>(answers: &mut Answers, place: Option<usize>) -> Result<Vec<T>> {
     place.map_or_else(|| Ok(Vec::new()), |index| answers.rows(index))
+}
+
+/// Payments, and those bookings that exist of the ones that payments make.
+type PaymentsRead = (HashMap<PaymentKey, Payment>, HashSet<BookingId>);
+
+fn payments_read(answers: &mut Answers, places: &Places) -> Result<PaymentsRead> {
+    let mut payments = HashMap::new();
+    for row in rows_at::<PaymentRow>(answers, places.payments)? {
+        let payment = row.into_type()?;
+        payments.insert(payment.key.clone(), payment);
+    }
+    let booked = rows_at::<BookingRow>(answers, places.paid)?;
+    let booked = booked.iter().map(|row| booking_id(&row.id));
+    Ok((payments, booked.collect::<Result<_>>()?))
 }

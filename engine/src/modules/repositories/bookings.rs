@@ -9,22 +9,24 @@ use super::{
     db::{Db, Script, StepError},
     inventory::{InventoryChange, add_change},
     models::{
-        BookingNumbersRow, BookingRow, CustomerBookingRow, IdRow, InventoryRow, booking_id,
-        newest_first_key,
+        BookingNumbersRow, BookingRow, CustomerBookingRow, IdRow, InventoryRow, PaymentKeyRow,
+        PaymentRow, booking_id, newest_first_key,
     },
     notifications::{NewMails, add_mails_about},
+    payments::{PaymentChange, add_payment},
     plugins::add_policy_guard,
     waitlist::{Offers, add_offers},
 };
 use crate::{
     error::Result,
     types::{
-        Booking, BookingId, BookingNumber, DeliveryId, EventId, Inventory, PageRequest, TenantId,
-        UserId,
+        Booking, BookingId, BookingNumber, DeliveryId, EventId, Inventory, PageRequest, Payment,
+        TenantId, UserId,
     },
 };
 
-/// The write of a cancellation: at most 7 rows, and the offers of the freed tickets.
+/// The write of a cancellation: at most 7 rows, 5 more if a payment is kept for the booking, and the offers of the freed
+/// tickets.
 pub(in crate::modules) struct CancelStep {
     /// The booking to write.
     pub(in crate::modules) booking: Booking,
@@ -33,6 +35,8 @@ pub(in crate::modules) struct CancelStep {
     pub(in crate::modules) offers: Offers,
     /// The version of the tenant's plugin set under which it was decided, if plugins were called.
     pub(in crate::modules) policy_version: Option<u64>,
+    /// The booking's payment, of which a refund becomes due.
+    pub(in crate::modules) payment: Option<PaymentChange>,
 }
 
 pub(in crate::modules) struct BookingsRepository {
@@ -58,11 +62,19 @@ impl BookingsRepository {
         let key = script.bind(BookingRow::key(tenant, step.booking.id));
         let row = script.bind(BookingRow::of(tenant, &step.booking));
         let came_in = script.bind(BookingRow::numbers(&step.booking.checked_in));
-        // A check-in writes the booking without its event's inventory, so the booking has a separate guard.
+        let payment = step.booking.payment.as_ref();
+        let payment = script.bind(payment.map(PaymentKeyRow::of));
+        // A check-in writes the booking without its event's inventory, and so does a payment that comes after the booking. So
+        // the booking has a separate guard.
         script.require(
-            format!("UPDATE {key} CONTENT {row} WHERE checked_in = {came_in} RETURN VALUE id"),
+            format!(
+                "UPDATE {key} CONTENT {row} WHERE checked_in = {came_in} AND payment = {payment} RETURN VALUE id"
+            ),
             STALE_BOOKING,
         );
+        if let Some(change) = &step.payment {
+            add_payment(&mut script, tenant, change);
+        }
         add_mails_about(&mut script, tenant, &step.mails)?;
         add_offers(&mut script, tenant, step.booking.event, &step.offers)?;
         self.db.run(script).await.map(drop)
@@ -77,6 +89,21 @@ impl BookingsRepository {
         let index = script.read(BookingRow::key(tenant, booking));
         let row: Option<BookingRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(BookingRow::into_type).transpose()
+    }
+
+    /// The payment that is kept for a booking, if there is one.
+    pub(in crate::modules) async fn payment_of(
+        &self,
+        tenant: &TenantId,
+        booking: &Booking,
+    ) -> Result<Option<Payment>> {
+        let Some(key) = &booking.payment else {
+            return Ok(None);
+        };
+        let mut script = Script::of(tenant);
+        let index = script.read(PaymentRow::key(tenant, key));
+        let row: Option<PaymentRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map(PaymentRow::into_type).transpose()
     }
 
     /// The id of the booking with a number.

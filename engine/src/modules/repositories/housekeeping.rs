@@ -114,8 +114,8 @@ impl HousekeepingRepository {
             .collect()
     }
 
-    /// Writes up to `max` of a cancelled event's bookings as cancelled; returns their number. When none is left, the event
-    /// is removed from the list: at most `max` + 1 rows.
+    /// Writes up to `max` of a cancelled event's bookings that no payment is kept for as cancelled; returns their number. When none
+    /// is left, the event is removed from the list: at most `max` + 1 rows.
     pub(in crate::modules) async fn sweep_cancelled(
         &self,
         tenant: &TenantId,
@@ -128,10 +128,14 @@ impl HousekeepingRepository {
         let (now, count) = (script.bind(millisecond(now)), script.bind(i64::from(max)));
         let index = script.push(format!(
             "LET $swept = (UPDATE (SELECT VALUE id FROM type::record('booking', [$tenant, {event}]..[$tenant, {event}, ..]) \
-             WHERE cancelled_by = NONE LIMIT {count}) SET cancelled_by = 'event', cancelled_at = {now} RETURN VALUE id)"
-        )) + 2;
+             WHERE cancelled_by = NONE AND payment = NONE LIMIT {count}) SET cancelled_by = 'event', cancelled_at = {now} RETURN VALUE id)"
+        )) + 3;
         script.push(format!(
-            "IF array::len($swept) = 0 {{ DELETE cancelled_event:[$tenant, {event}] RETURN NONE }}"
+            "LET $left = (SELECT VALUE id FROM type::record('booking', [$tenant, {event}]..[$tenant, {event}, ..]) \
+             WHERE cancelled_by = NONE LIMIT 1)"
+        ));
+        script.push(format!(
+            "IF array::len($left) = 0 {{ DELETE cancelled_event:[$tenant, {event}] RETURN NONE }}"
         ));
         script.push("RETURN [array::len($swept)]");
         let swept: Vec<i64> = self.db.run_retrying(&script).await?.rows(index)?;

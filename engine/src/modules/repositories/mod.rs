@@ -30,6 +30,7 @@ mod migrations;
 mod models;
 mod notifications;
 mod operators;
+mod payments;
 mod plugins;
 mod queue;
 mod sessions;
@@ -68,6 +69,10 @@ pub(in crate::modules) use leases::{LeaseRecord, LeasesRepository};
 pub(in crate::modules) use migrations::{migrate, newest_schema};
 pub(in crate::modules) use notifications::{NewMails, NotificationsRepository, OutboxFrom};
 pub(in crate::modules) use operators::{OperatorRecord, OperatorsRepository};
+pub(in crate::modules) use payments::{
+    DuePayment, OrderState, PaymentBooks, PaymentChange, PaymentsRepository, STALE_PAID_BOOKING,
+    STALE_PAYMENT,
+};
 pub(in crate::modules) use plugins::{
     PluginsRepository, QuarantineNotice, RecordedChange, STALE_POLICIES, UPLOAD_SWEPT,
     UPLOADS_FULL, VERSION_GONE, VERSIONS_FULL,

@@ -68,6 +68,20 @@ pub(in crate::modules::repositories) fn add_decisions(
     Ok(())
 }
 
+/// Writes what bookings were decided on in place of what was decided when their tickets were held: 1 row each.
+pub(in crate::modules::repositories) fn replace_decisions(
+    script: &mut Script,
+    tenant: &TenantId,
+    decisions: &[(Ulid, DecisionRecord)],
+) -> Result<(), StepError> {
+    for (serial, record) in decisions {
+        let body = serde_json::to_string(record).map_err(|error| StepError::Other(error.into()))?;
+        let row = PluginNoteRow::decision(tenant, *serial, body);
+        script.put(row.id.clone(), row);
+    }
+    Ok(())
+}
+
 pub(in crate::modules) struct PluginsRepository {
     db: Db,
 }

@@ -26,6 +26,7 @@ pub(super) mod members;
 pub(super) mod notifications;
 pub(super) mod operators;
 mod patched;
+pub(super) mod payments;
 pub(super) mod personal_data;
 pub(super) mod plugins;
 pub(super) mod quotes;

@@ -4,8 +4,8 @@ mod accounts;
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{
-    CreateTenant, CreateUser, EmailAddress, Engine, Error, EventVerdict, Label, TenantId,
-    TenantSettings, UserFilter, UserId,
+    CreateTenant, CreateUser, EmailAddress, Engine, Error, EventVerdict, Label, PaymentVerdict,
+    TenantId, TenantSettings, UserFilter, UserId,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,6 +14,7 @@ use super::{
     Answer, PageResponse,
     auth::UserResponse,
     created,
+    payments::PaymentMoneyResponse,
     tenants::{TenantResponse, TenantSettingsResponse},
 };
 use crate::routes::{
@@ -235,4 +236,50 @@ pub(in crate::routes) async fn verify(
 ) -> Answer<JsonAnswer<PageResponse<EventVerdictResponse>>> {
     let page = engine.operators().verify(&caller, page).await?;
     Ok(PageResponse::of(page, EventVerdictResponse::from))
+}
+
+/// The result of recomputing where a payment's money is.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct PaymentVerdictResponse {
+    /// The payment's tenant.
+    tenant: String,
+    /// The payment provider.
+    provider: String,
+    /// The provider's name of the payment.
+    reference: String,
+    /// ISO 4217 code of all its amounts.
+    currency: String,
+    #[serde(flatten)]
+    money: PaymentMoneyResponse,
+    /// The first difference; null if there is none.
+    difference: Option<String>,
+}
+
+impl From<PaymentVerdict> for PaymentVerdictResponse {
+    fn from(verdict: PaymentVerdict) -> Self {
+        Self {
+            tenant: verdict.tenant.to_string(),
+            provider: verdict.payment.provider.to_string(),
+            reference: verdict.payment.reference.to_string(),
+            currency: verdict.currency,
+            money: verdict.money.into(),
+            difference: verdict.difference,
+        }
+    }
+}
+
+/// Verifies payments: what was captured is kept, due back, refunded, pending or unmatched
+///
+/// Payments of all tenants, page by page, each against its notices, its refunds and its booking. A difference is no error: the item
+/// shows it.
+#[utoipa::path(get, path = "/api/operator/verification/payments", tag = "operator", params(PageParams),
+    responses((status = 200, body = PageResponse<PaymentVerdictResponse>), refusals::Restricted))]
+pub(in crate::routes) async fn verify_payments(
+    State(engine): State<Engine>,
+    AsOperator(caller): AsOperator,
+    AtPage(page): AtPage,
+) -> Answer<JsonAnswer<PageResponse<PaymentVerdictResponse>>> {
+    let page = engine.operators().verify_payments(&caller, page).await?;
+    Ok(PageResponse::of(page, PaymentVerdictResponse::from))
 }

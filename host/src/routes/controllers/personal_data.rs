@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 use super::{
     Answer, auth::UserResponse, bookings::BookingResponse, events::team::OwnTeamResponse,
     exports::Reader, holds::HoldResponse, identities::IdentityResponse,
-    notifications::DeliveryResponse, operators::SessionResponse, waitlist::WaitlistPlaceResponse,
+    notifications::DeliveryResponse, operators::SessionResponse, payments::PaymentResponse,
+    waitlist::WaitlistPlaceResponse,
 };
 use crate::routes::{
     choices,
@@ -35,6 +36,8 @@ pub(in crate::routes) enum PersonalRecordResponse {
     Booking(BookedResponse),
     /// A hold.
     Hold(HoldResponse),
+    /// A payment.
+    Payment(Box<PaymentResponse>),
     /// A place on a waiting list, or an offer from one.
     WaitlistPlace(WaitlistPlaceResponse),
     /// A mail to the person, without its text.
@@ -94,6 +97,7 @@ impl From<PersonalRecord> for PersonalRecordResponse {
                 check_ins: check_ins.into_iter().map(Into::into).collect(),
             }),
             PersonalRecord::Hold(hold) => Self::Hold(hold.into()),
+            PersonalRecord::Payment(payment) => Self::Payment(Box::new((*payment).into())),
             PersonalRecord::WaitlistPlace(place) => Self::WaitlistPlace(place.into()),
             PersonalRecord::Delivery(delivery) => Self::Delivery(delivery.into()),
         }
@@ -102,7 +106,7 @@ impl From<PersonalRecord> for PersonalRecordResponse {
 
 /// Exports all that is kept about the caller
 ///
-/// A JSON object on each line (NDJSON): the account and what belongs to it, then bookings, holds, waiting places and mails, each the
+/// A JSON object on each line (NDJSON): the account and what belongs to it, then bookings, holds, payments, waiting places and mails, each the
 /// newest first. Bookings and holds are as the customer sees them.
 #[utoipa::path(get, path = "/api/auth/me/personal-data", tag = "auth", operation_id = "export_own_data",
     responses((status = 200, body = PersonalRecordResponse, content_type = "application/x-ndjson"), refusals::Restricted))]

@@ -8,7 +8,7 @@ use axum::{
 };
 use boxoffice_engine::{
     CustomerFilter, DeliveryState, EmailAddress, Error, ErrorCode, EventFilter, FailedFilter,
-    Label, PageRequest, ReplyCode, Result, UserFilter,
+    Label, PageRequest, PaymentStatus, RefundState, ReplyCode, Result, UserFilter,
 };
 use jiff::Timestamp;
 use utoipa::IntoParams;
@@ -249,6 +249,68 @@ impl<S: Send + Sync> FromRequestParts<S> for AtStatePage {
         let known = |state: String| {
             let rule =
                 "It is `queued`, `sending`, `sent`, `deferred`, `dead`, `suppressed` or `unknown`.";
+            state.parse().map_err(|_| Error::field("state", rule))
+        };
+        Ok(Self(page, state.map(known).transpose()?))
+    }
+}
+
+/// The parameter of a list of payments.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what is read by name")]
+pub(in crate::routes) struct PaymentParams {
+    /// Only those in this state: `unmatched`, `open`, `failed`, `pending`, `booked` or `returned`. A page may then have fewer
+    /// items than its limit, or none, and still have a next page.
+    #[param(value_type = Option<choices::PaymentStatus>)]
+    status: Option<String>,
+}
+
+/// The requested page of payments, and their state.
+#[derive(Debug)]
+pub(in crate::routes) struct AtPaymentPage(
+    pub(in crate::routes) PageRequest,
+    pub(in crate::routes) Option<PaymentStatus>,
+);
+
+impl<S: Send + Sync> FromRequestParts<S> for AtPaymentPage {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let (page, [status]) = page_with(&parts.uri, ["status"])?;
+        let known = |status: String| {
+            let rule = "It is `unmatched`, `open`, `failed`, `pending`, `booked` or `returned`.";
+            status.parse().map_err(|_| Error::field("status", rule))
+        };
+        Ok(Self(page, status.map(known).transpose()?))
+    }
+}
+
+/// The parameter of a list of refunds.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what is read by name")]
+pub(in crate::routes) struct RefundParams {
+    /// Only those in this state: `due` or `settled`. A page of settled ones may have fewer items than its limit, or none, and
+    /// still have a next page.
+    #[param(value_type = Option<choices::RefundState>)]
+    state: Option<String>,
+}
+
+/// The requested page of refunds, and their state.
+#[derive(Debug)]
+pub(in crate::routes) struct AtRefundPage(
+    pub(in crate::routes) PageRequest,
+    pub(in crate::routes) Option<RefundState>,
+);
+
+impl<S: Send + Sync> FromRequestParts<S> for AtRefundPage {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let (page, [state]) = page_with(&parts.uri, ["state"])?;
+        let known = |state: String| {
+            let rule = "It is `due` or `settled`.";
             state.parse().map_err(|_| Error::field("state", rule))
         };
         Ok(Self(page, state.map(known).transpose()?))

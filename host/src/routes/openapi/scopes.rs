@@ -73,6 +73,25 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
         ],
     ),
     (
+        Scope::Payments,
+        &[
+            ("get", "/api/events/{id}/payments"),
+            ("post", "/api/holds/{id}/payments"),
+            ("get", "/api/payments"),
+            ("get", "/api/payments/{provider}/{reference}"),
+            ("post", "/api/payments/{provider}/{reference}/captured"),
+            ("post", "/api/payments/{provider}/{reference}/failed"),
+            ("post", "/api/payments/{provider}/{reference}/refunded"),
+        ],
+    ),
+    (
+        Scope::Refunds,
+        &[
+            ("get", "/api/refunds"),
+            ("post", "/api/refunds/{id}/settled"),
+        ],
+    ),
+    (
         Scope::CheckIns,
         &[
             ("get", "/api/check-ins/{id}"),

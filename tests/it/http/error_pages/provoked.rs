@@ -36,6 +36,7 @@ pub(super) async fn all() -> Seen {
     stage.events(&mut seen).await;
     stage.sales(&mut seen).await;
     stage.holds(&mut seen).await;
+    stage.payments(&mut seen).await;
     stage.waiting(&mut seen).await;
     stage.bookings(&mut seen).await;
     stage.tickets(&mut seen).await;
@@ -232,6 +233,42 @@ impl Stage {
         self.ann.post(&act("release"), json!({})).await.expect(200);
         let late = self.ann.post(&act("confirm"), json!({})).await;
         seen.note(late, 409, "hold-ended");
+    }
+
+    async fn payments(&self, seen: &mut Seen) {
+        let types = json!([{"name": "Hall", "capacity": 9, "priceMinor": 1250}]);
+        let event = self
+            .event(json!({"totalTickets": null, "ticketTypes": types}))
+            .await;
+        let body = json!({"eventId": event["id"], "numTickets": 2});
+        let hold =
+            async |client: &Client| client.post("/api/holds", body.clone()).await.expect(201);
+        let (of_ann, of_ben) = (hold(&self.ann).await, hold(&self.ben).await);
+        let open = async |hold: &Value, currency: &str| {
+            let body = json!({
+                "provider": "acme", "reference": "pi-4711", "amountMinor": 2500, "currency": currency,
+            });
+            let path = format!("/api/holds/{}/payments", text(&hold["id"]));
+            self.owner.post(&path, body).await
+        };
+        let dollars = open(&of_ann, "USD").await;
+        seen.note(dollars, 422, "currency-mismatch");
+        open(&of_ann, "EUR").await.expect(201);
+        seen.note(open(&of_ben, "EUR").await, 409, "payment-exists");
+        let failed = async |number: usize, kind: &str| {
+            let body = json!({
+                "noticeId": format!("evt-{number}"), "amountMinor": 2500, "at": "2026-12-01T12:00:00Z",
+            });
+            let path = format!("/api/payments/acme/pi-4711/{kind}");
+            self.owner.post(&path, body).await
+        };
+        for number in 0..100 {
+            failed(number, "failed").await.expect(200);
+        }
+        let reused = failed(0, "captured").await;
+        seen.note(reused, 422, "notice-reused");
+        let more = failed(100, "failed").await;
+        seen.note(more, 409, "too-many-notices");
     }
 
     async fn waiting(&self, seen: &mut Seen) {

@@ -5,6 +5,7 @@
 mod delivery_admin;
 mod events;
 mod operators;
+mod payments;
 mod people;
 mod plugins;
 mod sessions;
@@ -21,6 +22,7 @@ pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
         delivery_admin::ROWS,
         people::ROWS,
         events::ROWS,
+        payments::ROWS,
         plugins::ROWS,
         operators::ROWS,
         sessions::ROWS,
@@ -80,6 +82,13 @@ pub(super) enum Thing {
     BookingNumber,
     Ticket,
     Hold,
+    /// One that costs something.
+    PricedHold,
+    /// `PROVIDER/REFERENCE`.
+    Payment,
+    /// A payment that nobody has told of: whoever tells of it first makes it.
+    NewPayment,
+    Refund,
     /// Somebody in the team of an event: `EVENT/USER`.
     TeamMember,
     Invitation,
@@ -104,6 +113,13 @@ pub(super) enum Thing {
     Session,
     /// An identity that the customer can sign in with.
     Identity,
+}
+
+impl Thing {
+    /// Whether it must exist, so that what does not, or is another tenant's, is not found.
+    pub(super) fn must_exist(self) -> bool {
+        !matches!(self, Self::None | Self::NewPayment)
+    }
 }
 
 const fn row(
@@ -141,6 +157,8 @@ impl Row {
             .replace("{operator}", whose)
             .replace("{id}", thing)
             .replace("{tenant}", thing)
+            .replace("{provider}", thing)
+            .replace("{reference}", part)
             .replace("{number}", thing)
             .replace("{type}", part)
             .replace("{user}", part)
@@ -204,6 +222,10 @@ impl Context {
             Thing::Booking => self.north.booking.clone(),
             Thing::Ticket => format!("{}.1", self.north.booking),
             Thing::Hold => self.north.hold.clone(),
+            Thing::PricedHold => self.north.priced_hold.clone(),
+            Thing::Payment => self.north.payment.clone(),
+            Thing::NewPayment => "acme/new".to_owned(),
+            Thing::Refund => self.north.refund.clone(),
             Thing::TeamMember => format!("{}/{}", self.north.event, self.north.other_customer.id),
             Thing::Invitation => self.north.invitation.clone(),
             Thing::OtherUser => self.north.other_user.clone(),

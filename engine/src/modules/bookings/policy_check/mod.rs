@@ -69,9 +69,11 @@ impl BookingCheck {
         Ok(Self {
             view: BookingView {
                 tenant: tenant.clone(),
-                lines: match &input.offered {
-                    Some(hold) => line_views(&hold.lines),
-                    None => list_prices(&event.ticket_types, &request.lines)?,
+                lines: match (&request.payment, &input.offered) {
+                    // At the price that was paid.
+                    (Some(paid), _) => line_views(&paid.order.lines),
+                    (None, Some(hold)) => line_views(&hold.lines),
+                    (None, None) => list_prices(&event.ticket_types, &request.lines)?,
                 },
                 customer: CustomerView {
                     pseudonym: pseudonym(tenant, request.customer),

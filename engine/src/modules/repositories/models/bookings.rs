@@ -3,9 +3,12 @@
 use surrealdb::types::{RecordId, SurrealValue, Value};
 use ulid::Ulid;
 
-use super::keys::{
-    at_millisecond, key_newest_first, key_number, key_ulid, millisecond, newest_first_key, record,
-    stored_ulid, ulid_key,
+use super::{
+    keys::{
+        at_millisecond, key_newest_first, key_number, key_ulid, millisecond, newest_first_key,
+        record, stored_ulid, ulid_key,
+    },
+    payment_keys::PaymentKeyRow,
 };
 use crate::{
     error::Result,
@@ -36,6 +39,8 @@ pub(in crate::modules::repositories) struct BookingRow {
     checked_in: Option<Vec<u32>>,
     /// `None` for a booking that the customer made.
     sale: Option<SaleRow>,
+    /// `None` for a booking that no payment is kept for.
+    payment: Option<PaymentKeyRow>,
 }
 
 /// What is kept of a booking or a hold that the customer did not make.
@@ -190,6 +195,7 @@ impl BookingRow {
             }),
             checked_in: Self::numbers(&booking.checked_in),
             sale: booking.sale.as_deref().map(SaleRow::of),
+            payment: booking.payment.as_ref().map(PaymentKeyRow::of),
         }
     }
 
@@ -230,6 +236,7 @@ impl BookingRow {
             created_at: at_millisecond(self.created_at)?,
             checked_in: self.checked_in.unwrap_or_default(),
             sale: self.sale.map(SaleRow::into_type).transpose()?,
+            payment: self.payment.map(PaymentKeyRow::into_type),
         })
     }
 }

@@ -14,6 +14,8 @@ mod idempotency;
 mod identities;
 mod keys;
 mod notifications;
+mod payment_keys;
+mod payments;
 mod plugins;
 mod sessions;
 mod staff;
@@ -53,6 +55,10 @@ pub(in crate::modules::repositories) use keys::{
 };
 pub(in crate::modules::repositories) use notifications::{
     NotificationListRow, NotificationRow, OutboxRow, ScheduleRow,
+};
+pub(in crate::modules::repositories) use payment_keys::PaymentKeyRow;
+pub(in crate::modules::repositories) use payments::{
+    PaymentDueRow, PaymentListRow, PaymentRow, RefundRow,
 };
 pub(in crate::modules::repositories) use plugins::{
     PluginBytesRow, PluginChunkRow, PluginFailureRow, PluginMomentRow, PluginNoteRow, PluginRow,

@@ -293,5 +293,6 @@ pub(super) fn booking(event: &Event, serial: u128) -> Booking {
         created_at: Timestamp::UNIX_EPOCH,
         checked_in: Vec::new(),
         sale: None,
+        payment: None,
     }
 }
