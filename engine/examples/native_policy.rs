@@ -29,6 +29,7 @@ impl Policy for Groups {
         Ok(Decision::Adjust {
             unit_prices_minor: halves.collect(),
             messages: vec!["Half price for groups of five and more.".to_owned()],
+            claims: Vec::new(),
         })
     }
 }

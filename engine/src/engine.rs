@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app_modules::{
-        ApiKeys, Bookings, CheckIns, DeliveryAdmin, Events, Holds, Imports, Notifications,
+        ApiKeys, Bookings, CheckIns, Claims, DeliveryAdmin, Events, Holds, Imports, Notifications,
         Operators, Payments, Plugins, Sessions, Subscriptions, Tenants, Users, Waitlist,
     },
     context::EngineContext,
@@ -94,6 +94,11 @@ impl Engine {
     /// Counters of this process since it started.
     pub fn counts(&self) -> Counts {
         self.0.context.counters.read()
+    }
+
+    /// Use cases of the tenants' counters, of which bookings claim something.
+    pub fn claims(&self) -> Claims {
+        Claims(self.0.clone())
     }
 
     /// Use cases of payments and refunds.

@@ -114,6 +114,8 @@ codes! {
     TenantTaken, "tenant-taken", Conflict, "The tenant name is in use";
     PolicyRejected, "policy-rejected", Conflict, "The organizer's policy does not allow this";
     PriceChanged, "price-changed", Conflict, "The price has changed";
+    ClaimExhausted, "claim-exhausted", Conflict, "A limit of the organizer's policy is reached";
+    ReferenceTaken, "reference-taken", Conflict, "The reference belongs to another object";
     PaymentExists, "payment-exists", Conflict, "The payment exists with another purpose";
     TooManyNotices, "too-many-notices", Conflict, "The payment has too many notices";
     CurrencyMismatch, "currency-mismatch", Invalid, "The amount is in another currency";

@@ -2,6 +2,7 @@
 //!
 //! Called by hosts and platforms. Calls the bookings and events modules.
 
+mod details;
 mod holds;
 mod policy_check;
 mod quotes;
@@ -19,15 +20,17 @@ use crate::{
     context::EngineContext,
     error::{Error, ErrorCode, Result},
     modules::{
-        BookingIntent, Placement, RequestedBooking, RequestedCancellation, keyed, read_with_event,
+        BookingIntent, Placement, RequestedBooking, RequestedCancellation, RequestedDetails, keyed,
+        read_with_event,
     },
     types::{
         Attendee, BookTickets, Booking, BookingId, BookingNumber, Caller, CancelCause,
-        CancelTickets, CustomerFilter, Event, EventId, Page, PageRequest, RequestRoute, Role,
-        Scope, TenantId, Ticket, TicketId, UserId, WithCustomer,
+        CancelTickets, CustomerFilter, Event, EventId, Page, PageRequest, Reference, RequestRoute,
+        Role, Scope, TenantId, Ticket, TicketId, UserId, WithCustomer,
     },
 };
 
+use details::with_details;
 use policy_check::kept_changing;
 use sales::Buyer;
 
@@ -92,7 +95,34 @@ impl Bookings {
         let none = || Error::not_found("booking", number);
         let bookings = &self.0.modules.bookings;
         let found = bookings.with_number(caller.tenant()?, number).await?;
-        let shown = self.show(caller, found.ok_or_else(none)?).await;
+        self.shown(caller, found, none).await
+    }
+
+    /// Shows the booking with a reference, to those who may see it.
+    ///
+    /// # Errors
+    /// `not-found`, also for what the caller may not see.
+    pub async fn show_by_reference(
+        &self,
+        caller: &Caller,
+        reference: &Reference,
+    ) -> Result<WithCustomer<Booking>> {
+        let caller = &caller.scoped(Scope::BookingsRead)?;
+        caller.require_signed_in()?;
+        let none = || Error::not_found("booking", reference);
+        let bookings = &self.0.modules.bookings;
+        let found = bookings.with_reference(caller.tenant()?, reference).await?;
+        self.shown(caller, found, none).await
+    }
+
+    /// A booking that was found by another name. `none` is the answer for those who may not see it, too.
+    async fn shown(
+        &self,
+        caller: &Caller,
+        found: Option<BookingId>,
+        none: impl Fn() -> Error,
+    ) -> Result<WithCustomer<Booking>> {
+        let shown = self.show(caller, found.ok_or_else(&none)?).await;
         shown.map_err(|error| match error.code() {
             ErrorCode::NotFound => none(),
             _ => error,
@@ -245,6 +275,7 @@ impl Bookings {
                 customer: booking.person.clone(),
                 booking_number: booking.item.number,
                 booked_at: booking.item.created_at,
+                holder: booking.item.holder_of(ticket.id.number).cloned(),
                 ticket,
             })
         });
@@ -380,6 +411,7 @@ fn requested(
     if let (Some(sell_to), Some(parts)) = (&command.sell_to, canonical.as_array_mut()) {
         parts.push(json!(sell_to));
     }
+    let canonical = with_details(canonical, &command.details);
     let route = match intent {
         BookingIntent::Hold => RequestRoute::Holds,
         BookingIntent::Book
@@ -400,6 +432,7 @@ fn requested(
         sale: buyer.sale,
         import: None,
         payment: None,
+        details: RequestedDetails::given(command.details, intent == BookingIntent::Book),
         trace: None,
     }
 }

@@ -17,8 +17,8 @@ use crate::{
     modules::{EventAsRead, keyed},
     types::{
         Availability, Caller, CloneEvent, CreateEvent, Event, EventChange, EventFilter, EventId,
-        EventStatus, NewTicketType, Page, PageRequest, RecordedAnswer, RequestRoute, Role, Scope,
-        StoredEvent, UpdateEvent, UserId,
+        EventStatus, NewTicketType, Page, PageRequest, RecordedAnswer, Reference, RequestRoute,
+        Role, Scope, StoredEvent, UpdateEvent, UserId,
     },
 };
 
@@ -59,6 +59,21 @@ impl Events {
     pub async fn show(&self, caller: &Caller, event: EventId) -> Result<Event> {
         let caller = &caller.scoped(Scope::EventsRead)?;
         self.0.visible_event(caller, event).await
+    }
+
+    /// Shows the event with a reference to those who may see it.
+    ///
+    /// # Errors
+    /// `not-found`, also for a draft that the caller may not see.
+    pub async fn show_by_reference(&self, caller: &Caller, reference: &Reference) -> Result<Event> {
+        let none = || Error::not_found("event", reference);
+        let events = &self.0.modules.events;
+        let found = events.with_reference(caller.tenant()?, reference).await?;
+        let shown = self.show(caller, found.ok_or_else(none)?).await;
+        shown.map_err(|error| match error.code() {
+            ErrorCode::NotFound => none(),
+            _ => error,
+        })
     }
 
     /// Shows what is left of an event and what can be booked now, before policies are asked, to those who may see the event.

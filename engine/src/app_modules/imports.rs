@@ -15,12 +15,13 @@ use crate::{
     context::EngineContext,
     error::{Error, ErrorCode, ErrorKind, Result},
     modules::{
-        BookingIntent, ImportedBooking, Placement, RequestedBooking, imported_request, imports,
+        BookingIntent, ImportedBooking, Placement, RequestedBooking, RequestedDetails,
+        imported_request, imports,
     },
     types::{
-        BookingId, Caller, EventId, ImportBookings, ImportOutcome, ImportReport, ImportRow,
-        ImportedTickets, Inventory, KeyedRequest, RecordedAnswer, Role, Sale, SalesChannel, Scope,
-        Seller, TenantId, TicketTypeId, UserId,
+        BookingDetails, BookingId, Caller, EventId, ImportBookings, ImportOutcome, ImportReport,
+        ImportRow, ImportedTickets, Inventory, KeyedRequest, RecordedAnswer, Role, Sale,
+        SalesChannel, Scope, Seller, TenantId, TicketTypeId, UserId,
     },
 };
 
@@ -294,7 +295,6 @@ impl Import<'_> {
                 channel: SalesChannel::Imported,
                 seller: Some(self.seller),
                 complimentary: None,
-                reference: Some(row.reference.clone()),
             })),
             import: Some(Box::new(ImportedBooking {
                 unit_price_minor: row.unit_price_minor,
@@ -303,6 +303,11 @@ impl Import<'_> {
                 sends_mail: self.command.sends_mails,
             })),
             payment: None,
+            details: RequestedDetails::ready(Some(Box::new(BookingDetails {
+                reference: Some(row.reference.clone()),
+                metadata: row.metadata.clone(),
+                ..BookingDetails::default()
+            }))),
             trace: None,
         }
     }

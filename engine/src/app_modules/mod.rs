@@ -5,6 +5,7 @@
 mod api_keys;
 mod bookings;
 mod check_ins;
+mod claims;
 mod confirmations;
 mod customers;
 mod delivery_admin;
@@ -29,6 +30,7 @@ mod users;
 pub use api_keys::ApiKeys;
 pub use bookings::{Bookings, Holds, Waitlist};
 pub use check_ins::CheckIns;
+pub use claims::Claims;
 pub use delivery_admin::{DeliveryAdmin, LookupResult};
 pub use events::Events;
 pub use imports::Imports;

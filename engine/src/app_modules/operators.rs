@@ -9,9 +9,9 @@ use crate::{
     error::{Error, ErrorCode, Result},
     modules::Backup,
     types::{
-        AddOperator, Caller, EmailAddress, Erasure, EventVerdict, Label, ListedSession, Login,
-        Operator, OperatorSession, Page, PageRequest, PaymentVerdict, Restoration, SessionId,
-        SessionOwner, SetOperatorPassword,
+        AddOperator, Caller, ClaimVerdict, EmailAddress, Erasure, EventVerdict, Label,
+        ListedSession, Login, Operator, OperatorSession, Page, PageRequest, PaymentVerdict,
+        Restoration, SessionId, SessionOwner, SetOperatorPassword,
     },
 };
 
@@ -205,6 +205,19 @@ impl Operators {
     ) -> Result<Page<PaymentVerdict>> {
         caller.require_operator()?;
         self.0.modules.verification.verify_payments(&page).await
+    }
+
+    /// Verifies a page of all tenants' counters: each is what bookings and holds have of it. A difference is a result, not an error.
+    ///
+    /// # Errors
+    /// `forbidden`, `field-invalid` for a broken cursor, `unavailable`.
+    pub async fn verify_claims(
+        &self,
+        caller: &Caller,
+        page: PageRequest,
+    ) -> Result<Page<ClaimVerdict>> {
+        caller.require_operator()?;
+        self.0.modules.verification.verify_claims(&page).await
     }
 
     /// Begins a backup: a consistent snapshot of the running store. Its content and the restore

@@ -12,7 +12,9 @@ pub(crate) use jobs::PaymentJobs;
 use crate::{
     context::EngineContext,
     error::{Error, Result},
-    modules::{BookingIntent, PaidRequest, Placement, RequestedBooking, in_currency},
+    modules::{
+        BookingIntent, PaidRequest, Placement, RequestedBooking, in_currency, require_answers,
+    },
     types::{
         Caller, EventId, ListedRefund, NoticeKind, OpenPayment, Page, PageRequest, Payment,
         PaymentKey, PaymentNotice, PaymentStatus, PaymentsOf, RefundId, RefundState, Role, Scope,
@@ -31,12 +33,17 @@ impl Payments {
     ///
     /// # Errors
     /// `forbidden`, `not-found` for the hold, `hold-ended`, `price-changed` for another amount than the hold's total,
-    /// `currency-mismatch`, `field-invalid` for a hold that costs nothing, `payment-exists`, `conflict-try-again`.
+    /// `currency-mismatch`, `field-invalid` for a hold that costs nothing or lacks answers, `payment-exists`, `conflict-try-again`.
     pub async fn open(&self, caller: &Caller, command: OpenPayment) -> Result<Payment> {
         let caller = &may_keep_books(caller, Scope::Payments)?;
         let (modules, tenant) = (&self.0.modules, caller.tenant()?);
         let hold = modules.bookings.find_hold(tenant, command.hold).await?;
         let hold = hold.ok_or_else(|| Error::not_found("hold", command.hold))?;
+        if hold.require_open().is_ok() {
+            // What is missing now could not be asked for when the money has come.
+            let event = self.0.event_to_compare(tenant, hold.event, false).await?;
+            require_answers(&event, &hold)?;
+        }
         modules.payments.open(tenant, &command, &hold).await
     }
 

@@ -4,6 +4,7 @@
 
 mod bookings;
 mod check_ins;
+mod claims;
 mod door_list;
 mod events;
 mod idempotency;
@@ -34,9 +35,11 @@ use ulid::Ulid;
 pub(crate) use bookings::{
     BeforeCancelling, BeforePolicies, BookingIntent, BookingsModule, CancelDecision,
     ImportedBooking, PaidRequest, Placement, PolicyDecision, RequestedBooking,
-    RequestedCancellation, WaitingCustomer, imports, policy_check, read_with_event,
+    RequestedCancellation, RequestedDetails, WaitingCustomer, details_for, imports, policy_check,
+    read_with_event, require_answers,
 };
 pub(crate) use check_ins::{Admission, CheckInsModule};
+pub(crate) use claims::ClaimsModule;
 pub(crate) use door_list::DoorListPage;
 pub(crate) use events::{EventAsRead, EventsModule};
 pub(crate) use idempotency::{IdempotencyModule, imported_request, keyed};
@@ -133,6 +136,7 @@ pub(crate) struct Modules {
     pub(crate) leases: LeasesModule,
     pub(crate) notifications: NotificationsModule,
     pub(crate) operators: OperatorsModule,
+    pub(crate) claims: ClaimsModule,
     pub(crate) payments: PaymentsModule,
     pub(crate) plugins: PluginsModule,
     pub(crate) queue: Arc<dyn Queue>,
@@ -159,6 +163,7 @@ impl Modules {
         let events = Arc::new(EventsRepository::new(db.clone()));
         let waitlist = Arc::new(WaitlistRepository::new(db.clone()));
         let payments = Arc::new(PaymentsRepository::new(db.clone()));
+        let claims = Arc::new(ClaimsRepository::new(db.clone()));
         let inventory_locks = Arc::new(InventoryLocks::default());
         let offer_maker = OfferMaker {
             repository: waitlist,
@@ -227,6 +232,7 @@ impl Modules {
                 passwords.clone(),
                 context(),
             ),
+            claims: ClaimsModule::new(claims.clone()),
             payments: PaymentsModule::new(payments.clone(), context()),
             plugins: PluginsModule::new(PluginsRepository::new(db()), context()),
             queue,
@@ -234,7 +240,11 @@ impl Modules {
             subscriptions: SubscriptionsModule::new(SubscriptionsRepository::new(db()), context()),
             tenants: TenantsModule::new(TenantsRepository::new(db()), context()),
             users: UsersModule::new(UsersRepository::new(db()), passwords, context()),
-            verification: VerificationModule::new(VerificationRepository::new(db()), payments),
+            verification: VerificationModule::new(
+                VerificationRepository::new(db()),
+                payments,
+                claims,
+            ),
             db: db(),
         })
     }

@@ -7,7 +7,7 @@ use super::{
     Decision, HookFailure, PluginAnswer, PluginOutcome, PluginRequest, Rendered, RequestLine,
     RequestTicketType,
 };
-use crate::types::{Label, LineFault, check_line};
+use crate::types::{Claim, ClaimKey, Label, LineFault, check_line};
 
 /// A policy may raise a price to this many times the list price. A higher price is an invalid answer.
 const PRICE_FACTOR_MAX: u64 = 10;
@@ -92,13 +92,14 @@ fn decided(
     types: &[RequestTicketType],
     decision: Decision,
 ) -> Result<Decision, String> {
-    let (prices, messages) = match decision {
+    let (prices, messages, claims) = match decision {
         Decision::Accept => return Ok(decision),
         Decision::Reject { code, reason } => return rejected(code, &reason),
         Decision::Adjust {
             unit_prices_minor,
             messages,
-        } => (unit_prices_minor, messages),
+            claims,
+        } => (unit_prices_minor, messages, claims),
     };
     if lines.is_empty() || prices.len() != lines.len() {
         return Err(format!(
@@ -128,7 +129,33 @@ fn decided(
     Ok(Decision::Adjust {
         messages: messages.collect::<Result<_, String>>()?,
         unit_prices_minor: prices,
+        claims: claims_judged(claims)?,
     })
+}
+
+/// Checks claims: few, and each takes something.
+fn claims_judged(claims: Vec<Claim>) -> Result<Vec<Claim>, String> {
+    if claims.len() > Claim::PER_POLICY_MAX {
+        let most = Claim::PER_POLICY_MAX;
+        return Err(format!(
+            "a yes has up to {most} claims, and it has {}",
+            claims.len()
+        ));
+    }
+    for claim in &claims {
+        let key = claim.key.as_str();
+        if key.parse::<ClaimKey>().is_err() {
+            return Err("a claim's key is one line of 1 to 64 characters".to_owned());
+        }
+        if !(1..=Claim::AMOUNT_MAX).contains(&claim.amount) {
+            return Err(format!(
+                "the claim {key} takes {}; it may take 1 to {}",
+                claim.amount,
+                Claim::AMOUNT_MAX
+            ));
+        }
+    }
+    Ok(claims)
 }
 
 /// The list price of a line's type. For a type that the event does not have any more, the price in the request
@@ -203,6 +230,7 @@ mod tests {
         PluginAnswer::Decided(Decision::Adjust {
             unit_prices_minor: prices.to_vec(),
             messages: messages.iter().map(ToString::to_string).collect(),
+            claims: Vec::new(),
         })
     }
 

@@ -462,6 +462,7 @@ mod tests {
         let adjust = PluginAnswer::Decided(Decision::Adjust {
             unit_prices_minor: vec![1],
             messages: Vec::new(),
+            claims: Vec::new(),
         });
         let text = serde_json::to_string(&adjust).expect("JSON");
         assert_eq!(

@@ -5,7 +5,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use crate::types::WhenNotLoaded;
-use crate::types::{BookingId, EventId, SalesChannel, Seller, TenantId};
+use crate::types::{
+    BookingDetails, BookingId, Claim, EventId, Metadata, Reference, SalesChannel, Seller, TenantId,
+};
 
 /// A policy's input for a booking. It has no name and no address: the customer is a pseudonym.
 #[derive(Debug, Clone, Serialize)]
@@ -22,6 +24,8 @@ pub struct BookingView {
     pub channel: SalesChannel,
     /// Who sells; `None` if the customer asks. Plugins do not see it.
     pub seller: Option<Seller>,
+    /// What the booking carries beside its tickets: codes, metadata, answers. Plugins do not see it.
+    pub details: BookingDetails,
     /// The time of the request, UTC.
     pub now: Timestamp,
 }
@@ -41,6 +45,8 @@ pub struct CancellationView {
     pub lines: Vec<LineView>,
     /// The customer, whose count includes the tickets to cancel.
     pub customer: CustomerView,
+    /// What the booking carries beside its tickets. Plugins do not see it.
+    pub details: BookingDetails,
     /// The time of the request, UTC.
     pub now: Timestamp,
 }
@@ -66,6 +72,10 @@ pub struct EventView {
     pub currency: String,
     /// Its ticket types.
     pub ticket_types: Vec<TicketTypeView>,
+    /// The platform's name of it. Plugins do not see it.
+    pub reference: Option<Reference>,
+    /// The platform's own strings. Plugins do not see them.
+    pub metadata: Metadata,
 }
 
 /// A ticket type in a policy's input.
@@ -77,6 +87,8 @@ pub struct TicketTypeView {
     pub name: String,
     /// Its list price in minor units.
     pub price_minor: u32,
+    /// The platform's own strings. Plugins do not see them.
+    pub metadata: Metadata,
 }
 
 /// Some tickets of one type in a request.
@@ -122,7 +134,22 @@ pub enum Decision {
         unit_prices_minor: Vec<u32>,
         /// Texts about the prices, for the customer.
         messages: Vec<String>,
+        /// What the booking takes of the tenant's counters; at most 8. A quote takes nothing.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        claims: Vec<Claim>,
     },
+}
+
+impl Decision {
+    /// Accepts a booking at the prices that it has, and lets it take of the tenant's counters.
+    pub fn claiming(request: &BookingView, claims: Vec<Claim>) -> Self {
+        let prices = request.lines.iter().map(|line| line.unit_price_minor);
+        Self::Adjust {
+            unit_prices_minor: prices.collect(),
+            messages: Vec::new(),
+            claims,
+        }
+    }
 }
 
 /// Why a policy gave no answer. Never counts as acceptance.

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    BookLine, BookingId, BookingLine, BookingNumber, CancelCause, Cancellation, EventId,
-    IdempotencyKey, PaymentKey, Sale, SalesChannel, SellTo, UserId, total_of, without,
+    BookLine, BookingDetails, BookingId, BookingLine, BookingNumber, CancelCause, Cancellation,
+    ClaimUse, EventId, IdempotencyKey, NewBookingDetails, PaymentKey, Sale, SalesChannel, SellTo,
+    TicketHolder, UserId, total_of, without,
 };
 use crate::error::{Error, Result};
 
@@ -66,12 +67,21 @@ pub struct Booking {
     pub sale: Option<Box<Sale>>,
     /// The payment that is kept for it, if there is one.
     pub payment: Option<PaymentKey>,
+    /// What it carries beside its tickets; `None` for nothing.
+    pub details: Option<Box<BookingDetails>>,
+    /// What it has taken of the tenant's counters.
+    pub claims: Vec<ClaimUse>,
 }
 
 impl Booking {
     /// What of its price is left after all refunds, in minor units of `currency`: what its payment is to have.
     pub(crate) fn keep_minor(&self) -> u64 {
         self.paid_minor().saturating_sub(self.refund_minor())
+    }
+
+    /// Who has the ticket of a number, if the customer named them.
+    pub fn holder_of(&self, number: u32) -> Option<&TicketHolder> {
+        self.details.as_ref()?.ticket_holders.get(&number)
     }
 
     /// How it came about.
@@ -157,6 +167,8 @@ pub struct BookTickets {
     pub expected_total_minor: Option<u64>,
     /// The sale to somebody else; `None` to book for the acting user.
     pub sell_to: Option<SellTo>,
+    /// What it carries beside its tickets.
+    pub details: NewBookingDetails,
 }
 
 impl BookTickets {
@@ -174,10 +186,12 @@ impl BookTickets {
             idempotency_key: None,
             expected_total_minor: None,
             sell_to: None,
+            details: NewBookingDetails::default(),
         }
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
+        self.details.validate()?;
         if self.lines.is_empty() || self.lines.len() > Self::LINES_MAX {
             return Err(Error::field("lines", "A booking has 1 to 10 lines."));
         }

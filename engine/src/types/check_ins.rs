@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{
     Booking, BookingId, BookingLine, BookingNumber, BookingStatus, CancelTickets, Customer,
-    EventId, Label, TicketTypeId, UserId,
+    EventId, Label, TicketHolder, TicketTypeId, UserId,
 };
 use crate::error::{Error, Result};
 
@@ -98,6 +98,8 @@ pub struct Attendee {
     pub customer: Option<Customer>,
     /// When it was booked, UTC.
     pub booked_at: Timestamp,
+    /// Who has the ticket, if the customer named them.
+    pub holder: Option<TicketHolder>,
 }
 
 /// A check-in: somebody was admitted with a ticket.

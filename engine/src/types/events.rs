@@ -6,8 +6,9 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
 use super::{
-    CancellationTerms, EventId, EventReminder, Label, NewTicketType, NotificationSummary, Prose,
-    Reminder, TicketType, UserId, is_same_text, require_year, time_zone,
+    CancellationTerms, EventId, EventReminder, Label, Metadata, NewTicketType, NotificationSummary,
+    Prose, Question, Reference, Reminder, TicketType, UserId, is_same_text, require_year,
+    time_zone,
 };
 use crate::error::{Error, Faults, Result};
 
@@ -171,6 +172,12 @@ pub struct EventDetails {
     pub location: Option<Label>,
     /// Whether and when its customers are reminded.
     pub reminder: Reminder,
+    /// The platform's name of it, unique within the tenant.
+    pub reference: Option<Reference>,
+    /// The platform's own strings.
+    pub metadata: Metadata,
+    /// What those who book are asked.
+    pub questions: Vec<Question>,
 }
 
 impl EventDetails {
@@ -180,6 +187,8 @@ impl EventDetails {
             title: Label::stored("An event".to_owned()),
             description: Prose::stored(String::new()),
             location: None,
+            metadata: Metadata::default(),
+            questions: Vec::new(),
             ..self.clone()
         }
     }
@@ -187,6 +196,7 @@ impl EventDetails {
     pub(crate) fn validate(&self) -> Result<()> {
         let mut faults = Faults::default();
         faults.take(time_zone(&self.time_zone));
+        faults.take(Question::validate_all(&self.questions));
         faults.take(require_year("startsAt", self.starts_at));
         if let Some(ends_at) = self.ends_at {
             faults.take(require_year("endsAt", ends_at));
@@ -198,6 +208,11 @@ impl EventDetails {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a booking needs answers.
+    pub(crate) fn requires_answers(&self) -> bool {
+        self.questions.iter().any(|question| question.required)
     }
 
     /// Returns whether customers must be told of the change from `self` to `new`.
@@ -261,6 +276,9 @@ impl CreateEvent {
                 time_zone: "UTC".to_owned(),
                 location: None,
                 reminder: Reminder::AsTenant,
+                reference: None,
+                metadata: Metadata::default(),
+                questions: Vec::new(),
             },
             status: EventStatus::Published,
             ticket_types: vec![NewTicketType::general(tickets)],
@@ -286,6 +304,8 @@ pub struct CloneEvent {
     pub starts_at: Timestamp,
     /// The copy's name; `None` for the event's.
     pub title: Option<Label>,
+    /// The platform's name of the copy.
+    pub reference: Option<Reference>,
 }
 
 impl CloneEvent {
@@ -303,6 +323,7 @@ impl CloneEvent {
         let mut details = event.details.clone();
         details.ends_at = details.ends_at.map(shift).transpose()?;
         details.starts_at = self.starts_at;
+        details.reference = self.reference;
         if let Some(title) = self.title {
             details.title = title;
         }

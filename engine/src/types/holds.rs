@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    BookLine, BookTickets, BookingLine, EventId, HoldId, IdempotencyKey, Sale, SalesChannel,
-    SellTo, UserId,
+    BookLine, BookTickets, BookingDetails, BookingLine, ClaimUse, EventId, HoldId, IdempotencyKey,
+    NewBookingDetails, Sale, SalesChannel, SellTo, UserId,
 };
 use crate::error::{Error, ErrorCode, Result};
 
@@ -83,6 +83,10 @@ pub struct Hold {
     pub ended_at: Option<Timestamp>,
     /// What is kept of a hold that the customer did not make; `None` for one that they made. The booking gets the same.
     pub sale: Option<Box<Sale>>,
+    /// What it carries beside its tickets; `None` for nothing. The booking gets the same.
+    pub details: Option<Box<BookingDetails>>,
+    /// What it has taken of the tenant's counters. The booking has the same.
+    pub claims: Vec<ClaimUse>,
 }
 
 impl Hold {
@@ -142,6 +146,8 @@ pub struct HoldTickets {
     pub expected_total_minor: Option<u64>,
     /// The sale to somebody else; `None` to hold for the acting user.
     pub sell_to: Option<SellTo>,
+    /// What it carries beside its tickets. Answers that are required may follow until it becomes a booking.
+    pub details: NewBookingDetails,
 }
 
 impl HoldTickets {
@@ -149,6 +155,38 @@ impl HoldTickets {
     pub fn general(event: EventId, quantity: u32) -> Self {
         BookTickets::general(event, quantity).into()
     }
+}
+
+/// Turns a hold into a booking.
+#[derive(Debug, Clone)]
+pub struct ConfirmHold {
+    /// The hold.
+    pub hold: HoldId,
+    /// The total that the customer agreed to, in minor units. Another total is refused (`price-changed`).
+    pub expected_total_minor: Option<u64>,
+    /// What the booking carries beside its tickets, in place of what the hold has. Codes only for an offer, about which policies
+    /// decide now.
+    pub details: NewBookingDetails,
+}
+
+impl ConfirmHold {
+    /// Confirms a hold as it is.
+    pub fn as_held(hold: HoldId) -> Self {
+        Self {
+            hold,
+            expected_total_minor: None,
+            details: NewBookingDetails::default(),
+        }
+    }
+}
+
+/// Changes what a hold carries beside its tickets.
+#[derive(Debug, Clone)]
+pub struct ChangeHold {
+    /// The hold.
+    pub hold: HoldId,
+    /// The new parts. Codes only for an offer: policies decided about others with the codes that they have.
+    pub details: NewBookingDetails,
 }
 
 impl From<BookTickets> for HoldTickets {
@@ -159,6 +197,7 @@ impl From<BookTickets> for HoldTickets {
             idempotency_key: booking.idempotency_key,
             expected_total_minor: booking.expected_total_minor,
             sell_to: booking.sell_to,
+            details: booking.details,
         }
     }
 }
@@ -171,6 +210,7 @@ impl From<HoldTickets> for BookTickets {
             idempotency_key: hold.idempotency_key,
             expected_total_minor: hold.expected_total_minor,
             sell_to: hold.sell_to,
+            details: hold.details,
         }
     }
 }

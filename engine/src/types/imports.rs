@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{BookLine, BookingId, EventId, IdempotencyKey, Label, SoldTo, TicketTypeId};
+use super::{
+    BookLine, BookingId, EventId, IdempotencyKey, Label, Metadata, Reference, SoldTo, TicketTypeId,
+};
 use crate::error::{Error, Result};
 
 /// Imports bookings of another system.
@@ -37,7 +39,7 @@ impl ImportBookings {
 pub struct ImportRow {
     /// Its name there, unique within the tenant: 1 to 64 visible ASCII characters. A row with a name that was imported is
     /// not imported again.
-    pub reference: String,
+    pub reference: Reference,
     /// The event.
     pub event: EventId,
     /// The id or the name of the ticket type; `None` means the event's only one.
@@ -52,11 +54,11 @@ pub struct ImportRow {
     pub booked_at: Timestamp,
     /// When its tickets were checked in, UTC, if they were.
     pub checked_in_at: Option<Timestamp>,
+    /// The platform's own strings.
+    pub metadata: Metadata,
 }
 
 impl ImportRow {
-    /// Longest reference, in characters.
-    pub const REFERENCE_MAX: usize = 64;
     /// Most tickets of a row: as many as of a line of any booking.
     pub const QUANTITY_MAX: u32 = 10_000;
     /// Most tickets of a row that is checked in: each is a row in the store.
@@ -65,11 +67,7 @@ impl ImportRow {
     /// Checks what does not depend on the store.
     pub(crate) fn key(&self, now: Timestamp) -> Result<IdempotencyKey> {
         let refused = |field: &'static str, rule: &'static str| Err(Error::field(field, rule));
-        let key = IdempotencyKey::parse(&self.reference).ok();
-        let Some(key) = key.filter(|key| key.as_str().len() <= Self::REFERENCE_MAX) else {
-            let rule = "A reference is 1 to 64 visible ASCII characters.";
-            return refused("reference", rule);
-        };
+        let key = IdempotencyKey::parse(self.reference.as_str())?;
         if !(1..=Self::QUANTITY_MAX).contains(&self.quantity) {
             return refused("quantity", "A row has 1 to 10,000 tickets.");
         }

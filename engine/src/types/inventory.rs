@@ -1,14 +1,14 @@
 //! The inventory of an event, its changes in the capacity ledger, and the event as it is stored beside it. They never leave
 //! the engine.
 
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::{
-    CancellationTerms, Event, EventDetails, EventId, EventReminder, EventStatus, NotificationId,
-    TicketType, TicketTypeId, UserId,
+    CancellationTerms, Event, EventDetails, EventId, EventReminder, EventStatus, Metadata,
+    NotificationId, TicketType, TicketTypeId, UserId,
 };
 use crate::error::{Error, Result};
 
@@ -33,6 +33,8 @@ pub(crate) struct Inventory {
     pub(crate) bookings: u64,
     pub(crate) ticket_types: Vec<TicketType>,
     pub(crate) cancellation_terms: CancellationTerms,
+    /// Whether a booking needs answers to questions of the event.
+    pub(crate) requires_answers: bool,
 }
 
 impl Inventory {
@@ -60,11 +62,18 @@ pub(crate) struct StoredEvent {
     pub(crate) reminder: Option<EventReminder>,
     /// The event's beginning in the last reminder before that one.
     pub(crate) reminded_start: Option<Timestamp>,
+    /// The metadata of those ticket types that have some.
+    pub(crate) type_metadata: BTreeMap<TicketTypeId, Metadata>,
 }
 
 impl StoredEvent {
     /// The event with its counters, as callers see it.
-    pub(crate) fn with(self, inventory: Inventory) -> Event {
+    pub(crate) fn with(mut self, mut inventory: Inventory) -> Event {
+        for kind in &mut inventory.ticket_types {
+            if let Some(metadata) = self.type_metadata.remove(&kind.id) {
+                kind.metadata = metadata;
+            }
+        }
         Event {
             id: self.id,
             organizer: self.organizer,
@@ -98,6 +107,8 @@ pub(crate) enum CapacityCause {
     Held,
     HoldConfirmed,
     HoldExtended,
+    /// What the hold carries beside its tickets changed.
+    HoldChanged,
     HoldReleased,
     HoldExpired,
     /// A policy rejected somebody who was offered tickets.
@@ -124,6 +135,7 @@ impl CapacityCause {
             Self::Held => "held",
             Self::HoldConfirmed => "hold-confirmed",
             Self::HoldExtended => "hold-extended",
+            Self::HoldChanged => "hold-changed",
             Self::HoldReleased => "hold-released",
             Self::HoldExpired => "hold-expired",
             Self::OfferRejected => "offer-rejected",
@@ -150,6 +162,7 @@ impl FromStr for CapacityCause {
             Self::Held,
             Self::HoldConfirmed,
             Self::HoldExtended,
+            Self::HoldChanged,
             Self::HoldReleased,
             Self::HoldExpired,
             Self::OfferRejected,

@@ -5,12 +5,14 @@ mod announcements;
 mod api_keys;
 mod availability;
 mod backups;
+mod booking_details;
 mod booking_lines;
 mod booking_numbers;
 mod bookings;
 mod caller;
 mod cancellations;
 mod check_ins;
+mod claims;
 mod counts;
 mod customers;
 mod delivery_admin;
@@ -21,6 +23,7 @@ mod identities;
 mod ids;
 mod imports;
 mod inventory;
+mod metadata;
 mod notification_kinds;
 mod notifications;
 mod pages;
@@ -29,6 +32,7 @@ mod payments;
 mod personal_data;
 mod plugin_names;
 mod plugins;
+mod questions;
 mod quotes;
 mod reminders;
 mod requests;
@@ -51,6 +55,9 @@ pub use announcements::Announce;
 pub use api_keys::{ApiKey, CreateApiKey, NewApiKey, Scope, Scopes};
 pub use availability::{Availability, SaleState, TypeAvailability};
 pub use backups::{BackupFacts, Restoration};
+pub use booking_details::{
+    BookingCode, BookingDetails, NewBookingDetails, NewTicketHolder, TicketHolder,
+};
 pub use booking_lines::{BookLine, BookingLine};
 pub use booking_numbers::BookingNumber;
 pub use bookings::{BookTickets, Booking, BookingStatus};
@@ -59,6 +66,7 @@ pub use cancellations::{
     CancelCause, CancelTickets, Cancellation, CancellationStep, CancellationTerms,
 };
 pub use check_ins::{Attendee, CheckIn, ListedCheckIn, Ticket, TicketId, TicketStatus};
+pub use claims::{Claim, ClaimCounter, ClaimKey, ClaimUse};
 pub use counts::{DURATION_BOUNDS_MILLISECONDS, DurationCounts, LaneCounts, MailCounts};
 pub use customers::{
     Customer, CustomerFilter, DoorListEntry, DoorListLine, UserFilter, WithCustomer,
@@ -72,7 +80,7 @@ pub use events::{
     CloneEvent, CreateEvent, Event, EventChange, EventDetails, EventFilter, EventSort, EventStatus,
     UpdateEvent,
 };
-pub use holds::{Hold, HoldStatus, HoldTickets};
+pub use holds::{ChangeHold, ConfirmHold, Hold, HoldStatus, HoldTickets};
 pub use identities::{
     CheckedIdToken, IdTokenAlgorithm, IdentityProvider, LinkedIdentity, SetIdentityProvider,
     VerifiedIdentity,
@@ -82,6 +90,7 @@ pub use ids::{
     RefundId, SessionId, TenantId, TicketTypeId, UserId,
 };
 pub use imports::{ImportBookings, ImportOutcome, ImportReport, ImportRow, ImportedTickets};
+pub use metadata::{Metadata, Reference};
 pub use notification_kinds::{Lane, NotificationKind};
 pub use notifications::{
     Attempt, Delivery, DeliveryCounts, DeliveryId, DeliveryState, Notification, NotificationHead,
@@ -100,6 +109,7 @@ pub use plugins::{
     PluginCounters, PluginExport, PluginFacts, PluginLimits, PluginMetrics, PluginSet, PluginState,
     PluginVersion, UploadPlugin, WhenNotLoaded,
 };
+pub use questions::{AnswerKind, AnswerValue, Answers, FiniteNumber, Question, QuestionId};
 pub use quotes::{Quote, QuoteTickets};
 pub use reminders::{EventReminder, Reminder, ReminderLead};
 pub use requests::Idempotency;
@@ -119,6 +129,7 @@ pub use users::{
 };
 
 pub(crate) use api_keys::API_KEYS_MAX;
+pub(crate) use booking_details::{check_answers, quantities, ticket_numbers, wanted_quantities};
 pub(crate) use booking_lines::{chosen, total_of, without};
 pub(crate) use booking_numbers::NumberGroup;
 pub(crate) use cancellations::{closed, refund_of};
@@ -134,10 +145,10 @@ pub(crate) use requests::{
 pub(crate) use sessions::{Principal, SessionRecord};
 pub(crate) use staff::{INVITATIONS_MAX, TEAM_MAX};
 pub(crate) use stored::{
-    Announcement, BatchWrite, Chunk, Claim, DeliveryBatch, DeliveryRecord, OutboxEntry, OutboxPart,
-    StoredNotification,
+    Announcement, BatchClaim, BatchWrite, Chunk, DeliveryBatch, DeliveryRecord, OutboxEntry,
+    OutboxPart, StoredNotification,
 };
 pub(crate) use times::{known_zone, require_year};
 pub(crate) use users::{AddressOwner, VerificationRequest};
-pub use verification::{EventVerdict, PaymentVerdict};
+pub use verification::{ClaimVerdict, EventVerdict, PaymentVerdict};
 pub use waitlist::{JoinWaitlist, WaitlistEntry, WaitlistPass, WaitlistPlace, WaitlistSkip};

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use super::{
-    BookLine, BookingId, BookingLine, EventId, HoldId, NoticeId, PaymentId, PaymentKey, RefundId,
-    Sale, UserId,
+    BookLine, BookingDetails, BookingId, BookingLine, EventId, HoldId, NoticeId, PaymentId,
+    PaymentKey, RefundId, Sale, UserId,
 };
 use crate::error::{Error, ErrorCode, Result};
 
@@ -220,6 +220,8 @@ pub struct PaymentOrder {
     pub messages: Vec<String>,
     /// What is kept of a hold that the customer did not make.
     pub sale: Option<Box<Sale>>,
+    /// What the booking is to carry beside its tickets, if its hold has ended.
+    pub details: Option<Box<BookingDetails>>,
 }
 
 impl PaymentOrder {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{BookLine, BookTickets, BookingLine, EventId, UserId};
+use super::{BookLine, BookTickets, BookingLine, EventId, NewBookingDetails, UserId};
 use crate::error::Result;
 
 /// Asks what tickets would cost a customer now. Nothing is booked or reserved.
@@ -14,12 +14,15 @@ pub struct QuoteTickets {
     pub lines: Vec<BookLine>,
     /// Who would get them; `None` for the acting user.
     pub customer: Option<UserId>,
+    /// What the booking would carry beside its tickets, which policies may see. Answers may be missing.
+    pub details: NewBookingDetails,
 }
 
 impl QuoteTickets {
     pub(crate) fn validate(&self) -> Result<()> {
         let booking = BookTickets {
             lines: self.lines.clone(),
+            details: self.details.clone(),
             ..BookTickets::general(self.event, 1)
         };
         booking.validate()

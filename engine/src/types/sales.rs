@@ -91,8 +91,6 @@ pub struct Sale {
     pub seller: Option<Seller>,
     /// Why it costs nothing, if it is complimentary; `None` for callers who may not see that.
     pub complimentary: Option<Label>,
-    /// The name of an imported booking in the import.
-    pub reference: Option<String>,
 }
 
 impl Sale {
@@ -102,7 +100,6 @@ impl Sale {
             channel: self.channel,
             seller: None,
             complimentary: None,
-            reference: None,
         }
     }
 }

@@ -57,7 +57,7 @@ pub(crate) struct DeliveryBatch {
     pub(crate) event: Option<EventId>,
     pub(crate) deliveries: Vec<DeliveryRecord>,
     /// The worker that has claimed it, if any.
-    pub(crate) claim: Option<Claim>,
+    pub(crate) claim: Option<BatchClaim>,
     /// Consecutive claims that ended without an outcome.
     pub(crate) claims: u32,
     pub(crate) created_at: Timestamp,
@@ -168,7 +168,7 @@ impl DeliveryRecord {
 
 /// The worker that has claimed a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Claim {
+pub(crate) struct BatchClaim {
     pub(crate) holder: String,
 }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Label, TicketTypeId, require_year};
+use super::{Label, Metadata, TicketTypeId, require_year};
 use crate::error::{Error, Result};
 
 /// A ticket type of an event.
@@ -31,6 +31,8 @@ pub struct TicketType {
     pub max_per_booking: u32,
     /// Whether a ticket of this type was ever booked or held. If so, the type cannot be removed.
     pub ever_taken: bool,
+    /// The platform's own strings; none in an inventory, which every group of bookings writes.
+    pub metadata: Metadata,
 }
 
 /// Describes a new ticket type, or with an `id` an existing one.
@@ -52,6 +54,8 @@ pub struct NewTicketType {
     pub min_per_booking: u32,
     /// Most tickets of one booking; at most 10,000.
     pub max_per_booking: u32,
+    /// The platform's own strings.
+    pub metadata: Metadata,
 }
 
 impl NewTicketType {
@@ -75,6 +79,7 @@ impl NewTicketType {
             sales_close_at: None,
             min_per_booking: 1,
             max_per_booking: Self::PER_BOOKING_DEFAULT,
+            metadata: Metadata::default(),
         }
     }
 
@@ -128,6 +133,7 @@ impl From<&TicketType> for NewTicketType {
             sales_close_at: kind.sales_close_at,
             min_per_booking: kind.min_per_booking,
             max_per_booking: kind.max_per_booking,
+            metadata: kind.metadata.clone(),
         }
     }
 }

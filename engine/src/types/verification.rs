@@ -1,6 +1,6 @@
-//! The results of verifying an event's counters, and a payment's.
+//! The results of verifying an event's counters, a payment's money, and a tenant's counters.
 
-use super::{EventId, PaymentKey, PaymentMoney, TenantId};
+use super::{ClaimKey, EventId, PaymentKey, PaymentMoney, TenantId};
 
 /// An event's counters, compared with its capacity ledger and its bookings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,5 +31,18 @@ pub struct PaymentVerdict {
     /// Where its money is, by its row.
     pub money: PaymentMoney,
     /// The first difference, as text; `None` if there is none.
+    pub difference: Option<String>,
+}
+
+/// A counter of a tenant, compared with what bookings and holds have of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimVerdict {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The counter.
+    pub key: ClaimKey,
+    /// What it counts.
+    pub used: u64,
+    /// The difference, as text; `None` if there is none.
     pub difference: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{BookLine, BookTickets, EventId, Hold, UserId};
+use super::{BookLine, BookTickets, BookingDetails, EventId, Hold, NewBookingDetails, UserId};
 use crate::error::{ErrorCode, Result};
 
 /// Joins an event's waiting list.
@@ -12,12 +12,24 @@ pub struct JoinWaitlist {
     pub event: EventId,
     /// The wanted tickets, all or nothing; 1 to 10 lines, each type once.
     pub lines: Vec<BookLine>,
+    /// What the booking is to carry beside its tickets. Answers that are required may follow until the offer is accepted.
+    pub details: NewBookingDetails,
 }
 
 impl JoinWaitlist {
+    /// Joins for these tickets, and nothing beside.
+    pub fn new(event: EventId, lines: Vec<BookLine>) -> Self {
+        Self {
+            event,
+            lines,
+            details: NewBookingDetails::default(),
+        }
+    }
+
     pub(crate) fn validate(&self) -> Result<()> {
         let as_booked = BookTickets {
             lines: self.lines.clone(),
+            details: self.details.clone(),
             ..BookTickets::general(self.event, 1)
         };
         as_booked.validate()
@@ -37,6 +49,8 @@ pub struct WaitlistEntry {
     pub lines: Vec<BookLine>,
     /// When they joined, UTC.
     pub joined_at: Timestamp,
+    /// What the offered hold is to carry beside its tickets; `None` for nothing.
+    pub details: Option<Box<BookingDetails>>,
 }
 
 impl WaitlistEntry {

@@ -5,9 +5,9 @@
 use std::path::PathBuf;
 
 use boxoffice_engine::{
-    AddOperator, Caller, CancellationTerms, CreateEvent, CreateTenant, CreateUser, EmailAddress,
-    Engine, Event, EventDetails, EventFilter, EventStatus, Label, NewTicketType, PageRequest,
-    Prose, Reminder, Result, TenantId, TenantSettings, User, UserFilter, UserRole,
+    AddOperator, Caller, CreateEvent, CreateTenant, CreateUser, EmailAddress, Engine, Event,
+    EventFilter, EventStatus, Label, PageRequest, Prose, Result, TenantId, TenantSettings, User,
+    UserFilter, UserRole,
 };
 use jiff::{Span, Timestamp};
 
@@ -263,19 +263,13 @@ fn demo_event() -> Result<CreateEvent> {
     let in_a_month = Timestamp::now().as_second() + 30 * 86_400;
     let starts_at = Timestamp::from_second(in_a_month - in_a_month % 3_600)
         .map_err(boxoffice_engine::Error::internal)?;
-    Ok(CreateEvent {
-        details: EventDetails {
-            title: Label::parse("title", EVENT_TITLE)?,
-            description: Prose::parse("description", "An evening that shows how booking works.")?,
-            starts_at,
-            ends_at: Some(starts_at + Span::new().hours(3)),
-            time_zone: "Europe/Berlin".to_owned(),
-            location: Some(Label::parse("location", "Town Hall, Main Street 1")?),
-            reminder: Reminder::AsTenant,
-        },
-        status: EventStatus::Published,
-        ticket_types: vec![NewTicketType::general(EVENT_TICKETS)],
-        total_tickets: None,
-        cancellation_terms: CancellationTerms::default(),
-    })
+    let title = Label::parse("title", EVENT_TITLE)?;
+    let mut event = CreateEvent::general(title, starts_at, EVENT_TICKETS);
+    let details = &mut event.details;
+    let description = "An evening that shows how booking works.";
+    details.description = Prose::parse("description", description)?;
+    details.ends_at = Some(starts_at + Span::new().hours(3));
+    details.time_zone = "Europe/Berlin".to_owned();
+    details.location = Some(Label::parse("location", "Town Hall, Main Street 1")?);
+    Ok(event)
 }

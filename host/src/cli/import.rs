@@ -37,6 +37,9 @@ const DIGESTS_MAX: usize = 1_000_000;
 /// Columns of a CSV file that are whole numbers in JSON.
 const NUMBERS: [&str; 3] = ["quantity", "unitPriceMinor", "totalMinor"];
 
+/// Objects of a row whose members are columns of a CSV file.
+const NESTED: [&str; 2] = ["customer", "metadata"];
+
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -270,8 +273,14 @@ fn format_of(file: &Path) -> anyhow::Result<Format> {
     }
 }
 
+/// The object and the member that a column such as `customer.email` names.
+fn member_of<'n>(object: &'static str, column: &'n str) -> Option<(&'static str, &'n str)> {
+    let member = column.strip_prefix(object)?.strip_prefix('.')?;
+    Some((object, member))
+}
+
 /// The rows of a CSV file (RFC 4180), whose first line names the columns. Columns of the customer are `customer.email` and so
-/// on. Empty cells are left out.
+/// on, those of metadata `metadata.KEY`. Empty cells are left out.
 fn csv_rows(file: File) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Row>>> {
     let mut reader = csv::ReaderBuilder::new().from_reader(BufReader::new(file));
     let names: Vec<String> = reader
@@ -293,10 +302,10 @@ fn csv_rows(file: File) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Ro
                     .map_or_else(|_| json!(cell), |number| json!(number)),
                 false => json!(cell),
             };
-            match name.strip_prefix("customer.") {
-                Some(member) => {
-                    let customer = content.entry("customer").or_insert_with(|| json!({}));
-                    customer[member] = value;
+            match NESTED.iter().find_map(|object| member_of(object, name)) {
+                Some((object, member)) => {
+                    let object = content.entry(object).or_insert_with(|| json!({}));
+                    object[member] = value;
                 }
                 None => drop(content.insert(name.clone(), value)),
             }

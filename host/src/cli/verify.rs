@@ -1,7 +1,8 @@
-//! `boxoffice verify`: recomputes every event's counters and every payment's money, in the store or through a running host.
+//! `boxoffice verify`: recomputes every event's counters, every payment's money and every counter of a tenant, in the store or through a
+//! running host.
 //!
-//! Called by the program. Calls the engine's use cases as an operator, or the same over REST. Each event or payment that differs is a
-//! line on stdout: tenant, event or `PROVIDER/REFERENCE`, the first difference, separated by tabs. The exit code is then 1. The
+//! Called by the program. Calls the engine's use cases as an operator, or the same over REST. Each event, payment or counter that differs is a
+//! line on stdout: tenant, event, `PROVIDER/REFERENCE` or key, the first difference, separated by tabs. The exit code is then 1. The
 //! sums of payments go to stderr, by tenant and currency.
 
 use std::{
@@ -23,7 +24,7 @@ use super::{
 
 /// Events that one request to a host verifies. One with a million bookings takes seconds, and the time limit is 30 s.
 const EVENTS_PER_REQUEST: u32 = 1;
-/// Payments that one request to a host verifies: two reads each.
+/// Payments, or counters, that one request to a host verifies: two reads each.
 const PAYMENTS_PER_REQUEST: u32 = 100;
 
 #[derive(Debug, Args)]
@@ -36,6 +37,7 @@ pub(super) struct VerifyArgs {
 struct Tally {
     events: u64,
     payments: u64,
+    claims: u64,
     differences: u64,
     /// The money of payments, by tenant and currency.
     sums: BTreeMap<(String, String), PaymentMoney>,
@@ -59,6 +61,11 @@ impl Tally {
         let sum = self.sums.entry(key).or_default();
         *sum = sum.plus(money);
         self.note(tenant, payment, difference)
+    }
+
+    fn claim(&mut self, tenant: &str, key: &str, difference: Option<&str>) -> anyhow::Result<()> {
+        self.claims += 1;
+        self.note(tenant, key, difference)
     }
 
     fn note(&mut self, tenant: &str, what: &str, difference: Option<&str>) -> anyhow::Result<()> {
@@ -95,6 +102,7 @@ pub(super) async fn verify(VerifyArgs { place }: VerifyArgs) -> anyhow::Result<(
         Some(remote) => {
             events_through(&remote, &mut tally).await?;
             payments_through(&remote, &mut tally).await?;
+            claims_through(&remote, &mut tally).await?;
         }
         None => at_store(&place, &mut tally).await?,
     }
@@ -102,17 +110,19 @@ pub(super) async fn verify(VerifyArgs { place }: VerifyArgs) -> anyhow::Result<(
     let Tally {
         events,
         payments,
+        claims,
         differences,
         ..
     } = tally;
     if differences > 0 {
         bail!(
-            "{differences} of {events} events and {payments} payments do not agree with their books"
+            "{differences} of {events} events, {payments} payments and {claims} counters do not agree with their books"
         );
     }
     let _ = writeln!(
         io::stderr(),
-        "{events} events agree with their ledger and bookings, {payments} payments with their notices and refunds"
+        "{events} events agree with their ledger and bookings, {payments} payments with their notices and refunds, \
+         {claims} counters with what bookings and holds claimed"
     );
     Ok(())
 }
@@ -144,6 +154,18 @@ async fn at_store(place: &Place, tally: &mut Tally) -> anyhow::Result<()> {
                 verdict.money,
                 difference,
             )?;
+        }
+        match page.next {
+            Some(_) => request = after(page.next),
+            None => break,
+        }
+    }
+    let mut request = PageRequest::default();
+    loop {
+        let page = operators.verify_claims(&operator, request).await?;
+        for verdict in &page.items {
+            let (tenant, key) = (verdict.tenant.as_str(), verdict.key.as_str());
+            tally.claim(tenant, key, verdict.difference.as_deref())?;
         }
         match page.next {
             Some(_) => request = after(page.next),
@@ -191,6 +213,20 @@ async fn payments_through(remote: &Remote, tally: &mut Tally) -> anyhow::Result<
                 unmatched_minor: amount("unmatchedMinor"),
             };
             tally.payment(whose, &payment, money, item["difference"].as_str())?;
+        }
+        page_path = next(&page, &path);
+    }
+    Ok(())
+}
+
+async fn claims_through(remote: &Remote, tally: &mut Tally) -> anyhow::Result<()> {
+    let path = format!("/api/operator/verification/claims?limit={PAYMENTS_PER_REQUEST}");
+    let mut page_path = Some(path.clone());
+    while let Some(asked) = page_path {
+        let page = remote.call(Method::GET, &asked, None).await?;
+        for item in items(&page) {
+            let (tenant, key) = (text(item, "tenant"), text(item, "key"));
+            tally.claim(tenant, key, item["difference"].as_str())?;
         }
         page_path = next(&page, &path);
     }

@@ -183,7 +183,12 @@ fn bounded(answer: PluginAnswer, limits: &CallLimits) -> Result<PluginAnswer, St
         PluginAnswer::Decided(Decision::Adjust {
             unit_prices_minor,
             messages,
-        }) => 4 * unit_prices_minor.len() + messages.iter().map(String::len).sum::<usize>(),
+            claims,
+        }) => {
+            let messages: usize = messages.iter().map(String::len).sum();
+            let keys: usize = claims.iter().map(|claim| claim.key.as_str().len()).sum();
+            4 * unit_prices_minor.len() + messages + 8 * claims.len() + keys
+        }
         PluginAnswer::Rendered { rendered } => {
             rendered.subject.len() + rendered.text.len() + rendered.html.len()
         }

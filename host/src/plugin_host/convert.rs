@@ -103,6 +103,7 @@ pub(super) fn decided(decision: policy::Decision) -> PluginAnswer {
         policy::Decision::Adjust(adjustment) => Decision::Adjust {
             unit_prices_minor: adjustment.unit_prices_minor,
             messages: adjustment.messages,
+            claims: Vec::new(),
         },
     })
 }

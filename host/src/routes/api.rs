@@ -14,7 +14,7 @@ use utoipa_axum::{
 use super::{
     Shared, compression,
     controllers::{
-        account, announcements, api_keys, auth, backups, bookings, check_ins, customers,
+        account, announcements, api_keys, auth, backups, bookings, check_ins, claims, customers,
         delivery_admin, door_list, erasures,
         events::{self, team, ticket_types},
         health, holds, identities, imports, live, members, notifications, operators, payments,
@@ -66,6 +66,7 @@ fn lists() -> OpenApiRouter<Shared> {
         .routes(routes!(door_list::export))
         .routes(routes!(holds::list_mine))
         .routes(routes!(payments::list))
+        .routes(routes!(claims::list))
         .routes(routes!(payments::list_of_event))
         .routes(routes!(payments::refunds))
         .routes(routes!(waitlist::list_mine))
@@ -80,6 +81,7 @@ fn lists() -> OpenApiRouter<Shared> {
         .routes(routes!(operators::list_tenants))
         .routes(routes!(operators::verify))
         .routes(routes!(operators::verify_payments))
+        .routes(routes!(claims::verify))
         .routes(routes!(operators::list_users))
         .routes(routes!(erasures::list))
         .routes(routes!(delivery_admin::notifications))
@@ -104,9 +106,10 @@ fn customers() -> OpenApiRouter<Shared> {
         .routes(routes!(quotes::create))
         .routes(routes!(bookings::show))
         .routes(routes!(bookings::find))
+        .routes(routes!(bookings::find_by_reference))
         .routes(routes!(bookings::cancel))
         .routes(routes!(holds::create))
-        .routes(routes!(holds::show))
+        .routes(routes!(holds::show, holds::change))
         .routes(routes!(holds::extend))
         .routes(routes!(holds::confirm))
         .routes(routes!(holds::release))
@@ -127,6 +130,7 @@ fn organizers() -> OpenApiRouter<Shared> {
         .routes(routes!(events::cancel))
         .routes(routes!(events::availability::show))
         .routes(routes!(events::clones::create))
+        .routes(routes!(events::find_by_reference))
         .routes(routes!(ticket_types::create))
         .routes(routes!(
             ticket_types::show,

@@ -3,8 +3,8 @@
 //! Fields name them as their `value_type`. No value has these types.
 
 use boxoffice_engine::{
-    BookingStatus as Booking, CancelCause as Cause, DeliveryState as Delivery,
-    ErrorCode as EngineCode, EventStatus as Event, HoldStatus as Hold,
+    AnswerKind as Answer, BookingStatus as Booking, CancelCause as Cause,
+    DeliveryState as Delivery, ErrorCode as EngineCode, EventStatus as Event, HoldStatus as Hold,
     IdTokenAlgorithm as Algorithm, Lane as MailLane, NoticeKind as Notice,
     NotificationKind as Kind, NotificationStatus as Notification, PaymentStatus as Payment,
     PluginExport as Export, RefundReason as Reason, RefundState as Refund, SaleState as Sale,
@@ -56,6 +56,8 @@ choices! {
     CancelledBy: [Cause::Customer, Cause::Organizer, Cause::Event].map(Cause::as_str);
     #[doc = "How a booking or a hold came about: the customer made it (`self`), somebody sold it to them, or it was imported."]
     SalesChannel: Channel::ALL.map(Channel::as_str);
+    #[doc = "What the answer to a question is."]
+    AnswerKind: Answer::ALL.map(Answer::as_str);
     #[doc = "How an export is written."]
     ExportFormat: ["csv", "ndjson"];
     #[doc = "What became of a row of an import."]

@@ -66,20 +66,25 @@ refusals! {
     RestrictedKeyed = KEYED: Forbidden;
 
     // Customers.
-    BookTickets = KEYED | SALES | POLICIES: Forbidden, NotEnoughTickets, PriceChanged, EventBusy;
-    Quote = WRITES | SALES | POLICIES: Forbidden, NotEnoughTickets, EventBusy;
-    HoldTickets = KEYED | SALES | POLICIES: Forbidden, NotEnoughTickets, PriceChanged, EventBusy, HoldExists;
+    BookTickets = KEYED | SALES | POLICIES: Forbidden, NotEnoughTickets, PriceChanged, EventBusy, ReferenceTaken,
+        ClaimExhausted;
+    Quote = WRITES | SALES | POLICIES: Forbidden, NotEnoughTickets, EventBusy, ClaimExhausted;
+    HoldTickets = KEYED | SALES | POLICIES: Forbidden, NotEnoughTickets, PriceChanged, EventBusy, HoldExists,
+        ClaimExhausted;
+    ChangeHold = KEYED: Forbidden, HoldEnded, EventNotPublished;
     ExtendHold = KEYED: Forbidden, HoldEnded, HoldAlreadyExtended;
-    ConfirmHold = KEYED | POLICIES: Forbidden, EmailUnconfirmed, HoldEnded, EventCancelled, PriceChanged, EventBusy;
+    ConfirmHold = KEYED | POLICIES: Forbidden, EmailUnconfirmed, HoldEnded, EventCancelled, PriceChanged, EventBusy,
+        ReferenceTaken, EventNotPublished, ClaimExhausted;
     ReleaseHold = KEYED: Forbidden, HoldEnded;
-    OpenPayment = WRITES: Forbidden, HoldEnded, PriceChanged, CurrencyMismatch, PaymentExists;
+    OpenPayment = WRITES: Forbidden, HoldEnded, EventNotPublished, PriceChanged, CurrencyMismatch, PaymentExists;
     TellPayment = WRITES: Forbidden, CurrencyMismatch, NoticeReused, TooManyNotices;
     CancelTickets = KEYED | POLICIES: Forbidden, BookingCancelled, CancellationClosed, AlreadyCheckedIn;
     JoinWaitlist = KEYED | SALES: Forbidden, TicketsAvailable, AlreadyWaiting, WaitlistFull;
 
     // Organizers and owners.
     ImportBookings = WRITES: Forbidden, EventBusy;
-    ChangeEvent = WRITES: Forbidden, EventCancelled, CapacityBelowSold, EventHasBookings;
+    CreateEvent = KEYED: Forbidden, ReferenceTaken;
+    ChangeEvent = WRITES: Forbidden, EventCancelled, CapacityBelowSold, EventHasBookings, ReferenceTaken;
     DeleteEvent = WRITES: Forbidden, EventHasBookings;
     AddTicketType = KEYED: Forbidden, EventCancelled;
     DeleteTicketType = WRITES: Forbidden, EventCancelled, EventHasBookings, CapacityBelowSold;

@@ -352,6 +352,7 @@ pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     ("engine/src/modules/users/erasures.rs", 2),
     ("engine/src/modules/tenants.rs", 1),
     ("engine/src/modules/operations/verification.rs", 1),
+    ("engine/src/modules/operations/verification/claims.rs", 1),
     ("engine/src/modules/operations/verification/payments.rs", 1),
     // Money that waits is found by its time, of all tenants.
     ("engine/src/modules/payments/late.rs", 1),

@@ -2,6 +2,8 @@
 
 mod cancellations;
 mod check_ins;
+mod claims;
+mod details;
 mod flow;
 mod holds;
 mod idempotency;

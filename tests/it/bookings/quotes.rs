@@ -36,6 +36,7 @@ impl Policy for Bulk {
         Ok(Decision::Adjust {
             unit_prices_minor: lines.map(|line| price(line.unit_price_minor)).collect(),
             messages: vec![format!("{taken} in all")],
+            claims: Vec::new(),
         })
     }
 }

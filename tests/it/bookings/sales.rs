@@ -36,6 +36,7 @@ impl Policy for Watching {
         Ok(Decision::Adjust {
             unit_prices_minor: vec![request.lines[0].unit_price_minor * 2],
             messages: Vec::new(),
+            claims: Vec::new(),
         })
     }
 }

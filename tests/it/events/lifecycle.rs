@@ -46,8 +46,12 @@ async fn an_event_is_answered_whole() {
             "salesCloseAt": null,
             "minPerBooking": 1,
             "maxPerBooking": 100,
+            "metadata": {},
         }],
         "cancellationTerms": [{"untilHoursBefore": 0, "refundPercent": 100}],
+        "reference": null,
+        "metadata": {},
+        "questions": [],
         "createdAt": "2026-12-01T12:00:00Z",
         "updatedAt": "2026-12-01T12:00:00Z",
     });

@@ -64,6 +64,9 @@ impl EventFixture {
             time_zone: "Europe/Berlin".to_owned(),
             location: Some(line("Old Hall")),
             reminder: Reminder::AsTenant,
+            reference: None,
+            metadata: Default::default(),
+            questions: Vec::new(),
         };
         let command = CreateEvent {
             details,

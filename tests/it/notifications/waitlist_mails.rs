@@ -12,7 +12,7 @@ use boxoffice_tests::{ReceivedMail, TestPlatform, assert_verified, quick_setting
 
 async fn join(engine: &Engine, customer: &Caller, event: EventId) {
     let lines = BookTickets::general(event, 1).lines;
-    let command = JoinWaitlist { event, lines };
+    let command = JoinWaitlist::new(event, lines);
     let place = engine.waitlist().join(customer, command).await;
     place.expect("a place");
 }

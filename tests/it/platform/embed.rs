@@ -282,6 +282,7 @@ impl Policy for Priced {
             1 => Ok(Decision::Adjust {
                 unit_prices_minor: vec![0],
                 messages: Vec::new(),
+                claims: Vec::new(),
             }),
             3 => Ok(Decision::Reject {
                 code: "three".to_owned(),
@@ -291,10 +292,12 @@ impl Policy for Priced {
             5 => Ok(Decision::Adjust {
                 unit_prices_minor: vec![1],
                 messages: Vec::new(),
+                claims: Vec::new(),
             }),
             _ => Ok(Decision::Adjust {
                 unit_prices_minor: vec![0, 0],
                 messages: Vec::new(),
+                claims: Vec::new(),
             }),
         }
     }

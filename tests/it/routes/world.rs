@@ -59,6 +59,9 @@ pub(super) struct Side {
     pub(super) ticket_type: String,
     pub(super) booking: String,
     pub(super) booking_number: String,
+    pub(super) booking_reference: String,
+    /// Of the typed event.
+    pub(super) event_reference: String,
     /// The code of its first ticket.
     pub(super) ticket_code: String,
     pub(super) hold: String,
@@ -202,7 +205,8 @@ impl Side {
         let customer = door.login(&address("ann")).await;
         let make = || organizer.client.post("/api/events", event_body(json!({})));
         let (event, empty_event) = (make().await.expect(201), make().await.expect(201));
-        let book = json!({"eventId": event["id"], "numTickets": 1});
+        let (order, gig) = (format!("order-{tenant}"), format!("gig-{tenant}"));
+        let book = json!({"eventId": event["id"], "numTickets": 1, "reference": order});
         let booking = customer
             .client
             .post("/api/bookings", book)
@@ -223,7 +227,8 @@ impl Side {
             .await
             .expect(201);
         let kinds = json!([{"name": "Hall", "capacity": 5}, {"name": "Balcony", "capacity": 5}]);
-        let typed = event_body(json!({"totalTickets": null, "ticketTypes": kinds}));
+        let typed =
+            event_body(json!({"totalTickets": null, "ticketTypes": kinds, "reference": gig}));
         let typed_event = organizer
             .client
             .post("/api/events", typed)
@@ -265,6 +270,8 @@ impl Side {
                 id_of(&typed_event["ticketTypes"][1])
             ),
             booking: id_of(&booking),
+            booking_reference: order,
+            event_reference: gig,
             booking_number: text(&booking["bookingNumber"]).to_owned(),
             ticket_code: text(&tickets["items"][0]["code"]).to_owned(),
             hold: id_of(&hold),

@@ -123,6 +123,9 @@ pub async fn create_event(
         time_zone: "Europe/Berlin".to_owned(),
         location: Some(label("Old Hall")),
         reminder: Reminder::AsTenant,
+        reference: None,
+        metadata: Default::default(),
+        questions: Vec::new(),
     };
     let ticket_types = vec![NewTicketType::general(tickets)];
     let command = CreateEvent {

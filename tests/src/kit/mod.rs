@@ -35,7 +35,7 @@ pub use folders::TempFolder;
 pub use mailer::MemoryMailer;
 pub use mails::{EnvelopedMail, ReceivedMail, count_mails, mail_files, read_mails};
 pub use platform::{TestPlatform, drain};
-pub use policies::AtMost;
+pub use policies::{AtMost, CodeUses};
 pub use provider::{Charge, ProviderBooks, TestProvider};
 pub use seed::{seed, seeded};
 pub use verified::{assert_verified, differences};

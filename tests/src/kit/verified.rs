@@ -2,7 +2,7 @@
 
 use boxoffice_engine::{Caller, Engine, PageRequest};
 
-/// Verifies all counters of an engine, and its payments.
+/// Verifies all counters of an engine, its payments, and its tenants' counters.
 ///
 /// # Panics
 /// With every difference that there is.
@@ -26,6 +26,7 @@ pub async fn differences(engine: &Engine) -> Vec<String> {
         found.extend(page.items.into_iter().filter_map(|one| one.difference));
         if page.next.is_none() {
             found.extend(payments_differ(engine).await);
+            found.extend(claims_differ(engine).await);
             return found;
         }
         request = PageRequest {
@@ -47,6 +48,30 @@ async fn payments_differ(engine: &Engine) -> Vec<String> {
         let differs = page.items.into_iter().filter_map(|one| {
             let difference = one.difference?;
             Some(format!("payment {}: {difference}", one.payment))
+        });
+        found.extend(differs);
+        if page.next.is_none() {
+            return found;
+        }
+        request = PageRequest {
+            cursor: page.next,
+            limit: 100,
+        };
+    }
+}
+
+/// Every difference between the tenants' counters and what bookings and holds have of them.
+async fn claims_differ(engine: &Engine) -> Vec<String> {
+    let (mut found, mut request) = (Vec::new(), PageRequest::default());
+    loop {
+        let page = engine
+            .operators()
+            .verify_claims(&Caller::operator(), request)
+            .await
+            .expect("a verdict");
+        let differs = page.items.into_iter().filter_map(|one| {
+            let difference = one.difference?;
+            Some(format!("counter {}: {difference}", one.key))
         });
         found.extend(differs);
         if page.next.is_none() {

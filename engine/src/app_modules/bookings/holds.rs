@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::requested;
+use super::{details::with_details, requested};
 use crate::{
     context::EngineContext,
     error::{Error, Result},
-    modules::{BookingIntent, Placement, RequestedBooking, keyed},
+    modules::{BookingIntent, Placement, RequestedBooking, RequestedDetails, keyed},
     types::{
-        BookTickets, Booking, Caller, Hold, HoldId, HoldTickets, Page, PageRequest, RecordedAnswer,
-        RequestRoute, Scope, WithCustomer,
+        BookTickets, Booking, Caller, ChangeHold, ConfirmHold, Hold, HoldId, HoldTickets, Page,
+        PageRequest, RecordedAnswer, RequestRoute, Scope, WithCustomer,
     },
 };
 
@@ -98,6 +98,27 @@ impl Holds {
         Ok(as_taken(extended.await?, own))
     }
 
+    /// Changes what a hold carries beside its tickets: for its customer, the event's organizer, the tenant's owner and staff.
+    ///
+    /// # Errors
+    /// `not-found`, `field-invalid`, `hold-ended`, `conflict-try-again`.
+    pub async fn change(&self, caller: &Caller, command: ChangeHold) -> Result<Hold> {
+        let caller = &caller.scoped(Scope::Holds)?;
+        command.details.validate()?;
+        let hold = command.hold;
+        let own = self.require_may_take(caller, hold).await?;
+        let (modules, tenant) = (&self.0.modules, caller.tenant()?);
+        let event = self.0.event_to_compare(tenant, hold.event(), true).await?;
+        let canonical = with_details(json!([hold.to_string()]), &command.details);
+        let request = keyed(caller, RequestRoute::HoldChanges, None, &canonical);
+        let request = request.as_ref();
+        let bookings = &modules.bookings;
+        let changed = bookings.change_hold_details(tenant, &command, &event, request);
+        let idempotency = &modules.idempotency;
+        let changed = idempotency.once(tenant, request, RecordedAnswer::hold, changed);
+        Ok(as_taken(changed.await?, own))
+    }
+
     /// Turns a hold into a booking, by the decision of the hold: for its customer, the event's organizer, the tenant's owner and
     /// staff. The booking has the hold's id. Confirming again returns the same booking. An overdue hold can be confirmed until its row says `expired`. For an
     /// offer from the waiting list policies decide now: see [`Holds::accept`].
@@ -107,35 +128,33 @@ impl Holds {
     /// `outcome-unknown`; for an offer
     /// those of `accept`, too.
     pub async fn confirm(&self, caller: &Caller, hold: HoldId) -> Result<Booking> {
-        self.accept(caller, hold, None).await
+        self.accept(caller, ConfirmHold::as_held(hold)).await
     }
 
-    /// Confirms a hold at a total that the customer agreed to. With `expected_total_minor` the booking's total must be
-    /// that, also if the hold was confirmed before. An offer's total may change, because policies decide
-    /// now; without `expected_total_minor` it may not exceed the offered total. If a policy rejects, the tickets go
+    /// Confirms a hold at a total that the customer agreed to, and with what the booking is to carry. With an expected total the
+    /// booking's must be that, also if the hold was confirmed before. An offer's total may change, because policies decide
+    /// now; without an expected total it may not exceed the offered total. If a policy rejects, the tickets go
     /// to the next in the waiting list.
     ///
     /// # Errors
-    /// Those of `confirm`, and `price-changed`, `policy-rejected`, `policy-unavailable`, `policy-busy`,
-    /// `policy-input-too-large`.
-    pub async fn accept(
-        &self,
-        caller: &Caller,
-        hold: HoldId,
-        expected_total_minor: Option<u64>,
-    ) -> Result<Booking> {
+    /// Those of `confirm`, and `field-invalid`, `reference-taken`, `price-changed`, `policy-rejected`, `policy-unavailable`,
+    /// `policy-busy`, `policy-input-too-large`.
+    pub async fn accept(&self, caller: &Caller, command: ConfirmHold) -> Result<Booking> {
         let caller = &caller.scoped(Scope::Holds)?;
+        command.details.validate()?;
+        let hold = command.hold;
         let own = self.require_may_take(caller, hold).await?;
         if own {
             self.0.require_may_take_tickets(caller).await?;
         }
-        let canonical = json!([hold.to_string(), expected_total_minor]);
+        let canonical = json!([hold.to_string(), command.expected_total_minor]);
+        let canonical = with_details(canonical, &command.details);
         let request = RequestedBooking {
             customer: hold.customer(),
             event: hold.event(),
             intent: BookingIntent::Confirm(hold),
             lines: Vec::new(),
-            expected_total_minor,
+            expected_total_minor: command.expected_total_minor,
             idempotency: keyed(caller, RequestRoute::Confirmations, None, &canonical),
             policy_version: 0,
             decision: None,
@@ -143,6 +162,7 @@ impl Holds {
             sale: None,
             import: None,
             payment: None,
+            details: RequestedDetails::given(command.details, true),
             trace: None,
         };
         let tenant = caller.tenant()?;

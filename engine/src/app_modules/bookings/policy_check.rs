@@ -48,10 +48,11 @@ impl EngineContext {
         mut request: RequestedBooking,
     ) -> Result<Placement> {
         let modules = &self.modules;
+        self.compare_details(tenant, &mut request, false).await?;
         let mut set = modules.plugins.set(tenant).await?;
-        // A confirmation that turns out to be of an offer has spent one try on that.
+        // A confirmation that turns out to be of an offer has spent one try on that, and so have details that must be compared again.
         let is_confirmation = matches!(request.intent, BookingIntent::Confirm(_));
-        for _ in 0..DECISIONS_MAX + u32::from(is_confirmation) {
+        for _ in 0..=DECISIONS_MAX + u32::from(is_confirmation) {
             request.policy_version = set.version;
             request.decision = None;
             let is_decided_here = !matches!(request.intent, BookingIntent::Confirm(_));
@@ -70,6 +71,9 @@ impl EngineContext {
             }
             match modules.bookings.place(tenant, request.clone()).await? {
                 Placement::PolicyStale => set = modules.plugins.fresh_set(tenant).await?,
+                Placement::DetailsStale => {
+                    self.compare_details(tenant, &mut request, true).await?;
+                }
                 Placement::Offered(hold) => request.intent = BookingIntent::AcceptOffer(hold.id),
                 placement => return Ok(placement),
             }

@@ -4,7 +4,7 @@ use super::{Bookings, policy_check::kept_changing};
 use crate::{
     context::EngineContext,
     error::Result,
-    modules::{BookingIntent, RequestedBooking},
+    modules::{BookingIntent, RequestedBooking, RequestedDetails},
     types::{Caller, Quote, QuoteTickets, Scope, SellTo, SoldTo, TenantId},
 };
 
@@ -46,6 +46,7 @@ impl Bookings {
             sale: buyer.sale,
             import: None,
             payment: None,
+            details: RequestedDetails::given(command.details, false),
             trace: None,
         };
         match self.0.quoted(tenant, &mut request).await {
@@ -58,8 +59,16 @@ impl Bookings {
 impl EngineContext {
     /// Asks the policies, and again if the event has changed meanwhile.
     async fn quoted(&self, tenant: &TenantId, request: &mut RequestedBooking) -> Result<Quote> {
-        for _ in 0..TRIES_MAX {
+        for attempt in 0..TRIES_MAX {
+            let is_stale = attempt > 0 && request.details.event_version.is_some();
+            self.compare_details(tenant, request, is_stale).await?;
             request.decision = self.decision_of(tenant, request).await?;
+            if let Some(decision) = &request.decision {
+                self.modules
+                    .claims
+                    .require_left(tenant, &decision.claims)
+                    .await?;
+            }
             if let Some(quote) = self.modules.bookings.quote(tenant, request).await? {
                 return Ok(quote);
             }

@@ -67,7 +67,6 @@ impl EngineContext {
                 channel: SalesChannel::Sold,
                 seller: Some(seller),
                 complimentary: sell_to.complimentary.clone(),
-                reference: None,
             })),
         })
     }

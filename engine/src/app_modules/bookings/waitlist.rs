@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::details::with_details;
 use crate::{
     context::EngineContext,
     error::Result,
@@ -33,7 +34,7 @@ impl Waitlist {
         command.validate()?;
         let is_unconfirmed = self.0.require_may_hold_tickets(caller).await?;
         let (modules, tenant) = (&self.0.modules, caller.tenant()?);
-        let canonical = json!([command.event, command.lines]);
+        let canonical = with_details(json!([command.event, command.lines]), &command.details);
         let request = keyed(caller, RequestRoute::WaitlistJoins, None, &canonical);
         let request = request.as_ref();
         let bookings = &modules.bookings;
@@ -41,7 +42,12 @@ impl Waitlist {
             id: customer,
             is_unconfirmed,
         };
-        let joined = bookings.join_waitlist(tenant, customer, &command, request);
+        let details = self.0.details_to_wait_with(tenant, &command).await;
+        let details = match details {
+            Ok(details) => details,
+            Err(refusal) => return Err(self.0.hide_draft(caller, command.event, refusal).await),
+        };
+        let joined = bookings.join_waitlist(tenant, customer, (&command, details), request);
         let idempotency = &modules.idempotency;
         let outcome = idempotency
             .once(tenant, request, RecordedAnswer::place, joined)

@@ -17,8 +17,8 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, ErrorKind, Result},
     modules::repositories::{
-        CancelStep, GroupQuery, GroupSnapshot, InventoryChange, PaymentChange, STALE_BOOKING,
-        STALE_INVENTORY, STALE_PAYMENT, STALE_POLICIES, StepError,
+        CancelStep, ClaimReturn, GroupQuery, GroupSnapshot, InventoryChange, PaymentChange,
+        STALE_BOOKING, STALE_INVENTORY, STALE_PAYMENT, STALE_POLICIES, StepError,
     },
     modules::support::Attempts,
     types::{
@@ -173,8 +173,9 @@ impl BookingsModule {
             at: now,
             recorded: Vec::new(),
         };
+        let claims = returns(&booking, &taken.lines);
         let after = cancelled(
-            booking,
+            with_returns(booking, &claims),
             Cancellation {
                 notification: attempt.notification,
                 cause: request.cause,
@@ -203,6 +204,7 @@ impl BookingsModule {
             policy_version: attempt.policy_version,
             booking: after,
             payment,
+            claims,
         })
     }
 
@@ -439,6 +441,34 @@ fn cancelled(booking: Booking, cancellation: Cancellation) -> Booking {
     }
     after.cancellations.push(cancellation);
     after
+}
+
+fn tickets_of(lines: &[BookingLine]) -> u32 {
+    lines.iter().map(|line| line.quantity).sum()
+}
+
+/// A booking that has given back of the tenant's counters.
+fn with_returns(mut booking: Booking, returns: &[ClaimReturn]) -> Booking {
+    for one in &mut booking.claims {
+        let of_key = returns.iter().filter(|back| back.key == one.key);
+        one.returned += of_key.map(|back| back.amount).sum::<u32>();
+    }
+    booking
+}
+
+/// What a booking gives back of the tenant's counters when tickets of it are cancelled: in proportion, and all with the last ticket.
+fn returns(booking: &Booking, lines: &[BookingLine]) -> Vec<ClaimReturn> {
+    let (all, left) = (booking.numbers(), booking.tickets() - tickets_of(lines));
+    let returned = booking.claims.iter().map(|one| {
+        let amount = one.gives_back(all, all - left);
+        ClaimReturn {
+            booking: booking.id,
+            key: one.key.clone(),
+            amount,
+            left: one.left() - amount,
+        }
+    });
+    returned.filter(|one| one.amount > 0).collect()
 }
 
 /// A booking with its event's state: if the event is cancelled, so is the booking, whether that is written

@@ -4,7 +4,7 @@
 //! Called by the bookings module's event queues. Calls the bookings repository.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -12,6 +12,7 @@ use ulid::Ulid;
 
 use super::{
     ATTEMPTS_MAX, BookingsModule,
+    open_plans::{Answers, OpenPlan},
     orders::as_expected,
     planner::PlanInput,
     requests::{BookingIntent, Placement, PolicyDecision, RequestedBooking},
@@ -20,8 +21,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     modules::{
         repositories::{
-            GroupPlan, GroupQuery, GroupSnapshot, STALE_ACCOUNT, STALE_INVENTORY, STALE_PAYMENT,
-            STALE_POLICIES, StepError,
+            GroupPlan, GroupQuery, GroupSnapshot, STALE_ACCOUNT, STALE_CLAIM, STALE_INVENTORY,
+            STALE_PAYMENT, STALE_POLICIES, StepError,
         },
         support::{
             Attempts,
@@ -30,8 +31,8 @@ use crate::{
         },
     },
     types::{
-        Booking, BookingId, EventId, Hold, HoldStatus, NotificationId, NumberGroup, PaymentKey,
-        RecordedAnswer, RequestKey, TenantId, UserId,
+        Booking, BookingId, EventId, Hold, HoldStatus, NotificationId, NumberGroup, RecordedAnswer,
+        Reference, RequestKey, TenantId, UserId,
     },
 };
 
@@ -40,9 +41,6 @@ const GROUP_LASTS_MAX: Duration = Duration::from_secs(20);
 
 /// Each booking of a group has a number of its own.
 const _: () = assert!(GROUP_MAX <= NumberGroup::BOOKINGS_MAX);
-
-/// The answer of each member of a group.
-type Answers = Vec<Result<Placement>>;
 
 /// A group on its way to the store.
 struct GroupCommit<'a> {
@@ -56,58 +54,14 @@ struct GroupCommit<'a> {
     /// The group of the numbers of its bookings.
     numbers: NumberGroup,
     notification: NotificationId,
+    /// References that its bookings may have, as far as they are known before the read, or were found to be taken.
+    references: HashSet<Reference>,
     /// Plans whose outcome is open, by attempt: if one of them turns out committed, its answers count.
     open: HashMap<u32, OpenPlan>,
     /// Whether another writer came first.
     is_contended: bool,
     /// The groups before this one, if the plan continues them.
     latest: LatestGroups,
-}
-
-/// A plan whose write was not answered.
-struct OpenPlan {
-    /// The revision of the inventory that its guard compares.
-    revision: i64,
-    /// The version of the tenant's plugin set that its guard compares.
-    policy_version: u64,
-    /// The ids that it inserts.
-    keys: Vec<RequestKey>,
-    holders: Vec<UserId>,
-    /// The payments that it writes, and the revisions that its guards compare.
-    payments: Vec<(PaymentKey, i64)>,
-    answers: Answers,
-}
-
-impl OpenPlan {
-    fn of(plan: &GroupPlan, answers: Answers) -> Self {
-        Self {
-            revision: plan.change.before.revision,
-            policy_version: plan.policy_version,
-            keys: plan.keys().cloned().collect(),
-            holders: plan.holders().collect(),
-            payments: plan.payments().collect(),
-            answers,
-        }
-    }
-
-    /// Returns whether it may still be committed after a snapshot in which it was not: its guards hold, and its ids are free.
-    fn is_possible(&self, snapshot: &GroupSnapshot) -> bool {
-        let inventory = snapshot.inventory.as_ref();
-        inventory.is_some_and(|inventory| inventory.revision == self.revision)
-            && snapshot.policy_version == self.policy_version
-            && !self
-                .keys
-                .iter()
-                .any(|key| snapshot.recorded.contains_key(key))
-            && !self
-                .holders
-                .iter()
-                .any(|one| snapshot.open_holds.contains_key(one))
-            && self.payments.iter().all(|(key, revision)| {
-                let payment = snapshot.payments.get(key);
-                payment.is_some_and(|payment| payment.revision == *revision)
-            })
-    }
 }
 
 /// How an attempt ended.
@@ -187,6 +141,10 @@ impl BookingsModule {
             numbers: NumberGroup::of(self.context.next_id()),
             serials: requests.iter().map(|_| self.context.next_id()).collect(),
             notification: NotificationId::from_ulid(self.context.next_id()),
+            references: requests
+                .iter()
+                .filter_map(|one| one.details.reference().cloned())
+                .collect(),
             open: HashMap::new(),
             is_contended: false,
             latest: LatestGroups::default(),
@@ -260,6 +218,7 @@ impl BookingsModule {
         };
         let holders = snapshot.open_holds.keys().copied();
         self.note_taken(commit, snapshot.recorded.keys(), holders);
+        self.taken_ids.add(tenant, snapshot.references.iter());
         let committed = snapshot
             .committed
             .and_then(|attempt| commit.open.remove(&attempt));
@@ -331,6 +290,7 @@ impl BookingsModule {
             Ok(()) => {
                 self.context.outbox_added.notify_one();
                 self.note_taken(commit, plan.keys(), plan.holders());
+                self.taken_ids.add(commit.tenant, plan.references());
                 let inventory = change.after();
                 commit.latest.add(inventory.revision, plan.customers());
                 commit.lock.known = (!commit.is_contended).then(|| {
@@ -346,6 +306,7 @@ impl BookingsModule {
             STALE_POLICIES,
             STALE_ACCOUNT,
             STALE_PAYMENT,
+            STALE_CLAIM,
         ]) {
             commit.is_contended = true;
             return Ok(Attempted::Again(StepError::Conflict));
@@ -356,8 +317,11 @@ impl BookingsModule {
                 commit.open.insert(change.attempt, open);
             }
             StepError::Conflict => commit.is_contended = true,
-            // A key, a hold, or the numbers: other numbers do no harm.
-            StepError::Exists(_) => commit.numbers = NumberGroup::of(self.context.next_id()),
+            // A key, a hold, a reference, or the numbers: other numbers do no harm.
+            StepError::Exists(_) => {
+                commit.references.extend(plan.references().cloned());
+                commit.numbers = NumberGroup::of(self.context.next_id());
+            }
             _ if commit.open.is_empty() => return Err(error.into()),
             // Whoever tries half of the group under another id could book what an open plan books, too.
             _ => {}
@@ -455,7 +419,8 @@ impl BookingsModule {
 fn suffices(known: &KnownInventory, request: &RequestedBooking) -> bool {
     let is_current = |decision: &PolicyDecision| {
         let since = decision.revision;
-        known.latest.left_alone(request.customer, since)
+        // Others take of the tenant's counters, too.
+        decision.claims.is_empty() && known.latest.left_alone(request.customer, since)
     };
     let is_new = match request.intent {
         _ if request.payment.is_some() => false,
@@ -471,6 +436,7 @@ fn query_for(commit: &GroupCommit<'_>) -> GroupQuery {
     let mut query = GroupQuery {
         change: commit.change,
         open_revisions: commit.open.values().map(|plan| plan.revision + 1).collect(),
+        references: commit.references.iter().cloned().collect(),
         ..GroupQuery::default()
     };
     let add = |list: &mut Vec<UserId>, customer: UserId| {
@@ -490,8 +456,14 @@ fn query_for(commit: &GroupCommit<'_>) -> GroupQuery {
         if request.is_unconfirmed {
             add(&mut query.unconfirmed, request.customer);
         }
-        if request.decision.is_some() {
+        if let Some(decision) = &request.decision {
             add(&mut query.customers, request.customer);
+            let keys = decision.claims.iter().map(|claim| &claim.key);
+            for key in keys {
+                if !query.claims.contains(key) {
+                    query.claims.push(key.clone());
+                }
+            }
         }
         if let Some(paid) = &request.payment {
             query.payments.push(paid.key.clone());

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use ulid::Ulid;
 
-use super::{ATTEMPTS_MAX, BookingsModule, counters::remove_held};
+use super::{ATTEMPTS_MAX, BookingsModule, counters::remove_held, details::changed_hold};
 use crate::{
     error::{Error, ErrorCode, Result},
     modules::{
@@ -18,8 +18,8 @@ use crate::{
         support::{Attempts, event_queues::GROUP_MAX},
     },
     types::{
-        CapacityCause, EventId, Hold, HoldId, HoldStatus, Inventory, KeyedRequest, RecordedAnswer,
-        TenantId, WaitlistSkip,
+        CapacityCause, ChangeHold, Event, EventId, Hold, HoldId, HoldStatus, Inventory,
+        KeyedRequest, RecordedAnswer, TenantId, WaitlistSkip,
     },
 };
 
@@ -59,6 +59,21 @@ impl BookingsModule {
                 ..hold.clone()
             };
             Ok(Some((extended, CapacityCause::HoldExtended, None)))
+        })
+        .await
+    }
+
+    /// Changes what a hold carries beside its tickets, which the event's questions allow.
+    pub(crate) async fn change_hold_details(
+        &self,
+        tenant: &TenantId,
+        command: &ChangeHold,
+        event: &Event,
+        request: Option<&KeyedRequest>,
+    ) -> Result<Hold> {
+        self.change_hold(tenant, command.hold, request, |hold, _| {
+            let changed = changed_hold(hold, event, &command.details)?;
+            Ok((changed != *hold).then_some((changed, CapacityCause::HoldChanged, None)))
         })
         .await
     }

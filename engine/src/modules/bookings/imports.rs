@@ -148,6 +148,8 @@ pub(super) fn booking(
         checked_in: checked_in.unwrap_or_default(),
         sale: request.sale.clone(),
         payment: None,
+        details: request.details.checked.clone(),
+        claims: Vec::new(),
     };
     Ok((booking, after))
 }

@@ -5,14 +5,20 @@
 //! repositories.
 
 mod cancel;
+mod claims;
+mod confirmations;
 mod counters;
+mod details;
 mod group_commit;
 mod holds;
 pub(crate) mod imports;
 mod mails;
 pub(in crate::modules) mod offers;
+mod open_plans;
 mod orders;
 mod paid;
+mod planned_causes;
+mod planned_details;
 mod planner;
 pub(crate) mod policy_check;
 mod policy_snapshots;
@@ -26,9 +32,13 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 pub(crate) use cancel::read_with_event;
+pub(in crate::modules) use claims::require_left;
+pub(crate) use details::{details_for, require_answers};
+pub(in crate::modules) use planned_details::reference_taken;
 pub(crate) use requests::{
     BeforeCancelling, BeforePolicies, BookingIntent, CancelDecision, ImportedBooking, PaidRequest,
-    Placement, PolicyDecision, RequestedBooking, RequestedCancellation, WaitingCustomer,
+    Placement, PolicyDecision, RequestedBooking, RequestedCancellation, RequestedDetails,
+    WaitingCustomer,
 };
 
 use offers::OfferMaker;
@@ -47,8 +57,8 @@ use super::{
 use crate::{
     error::{Error, Result},
     types::{
-        Booking, BookingId, BookingNumber, EventId, Hold, HoldId, Page, PageRequest, TenantId,
-        UserId, WaitlistEntry, WaitlistPass,
+        Booking, BookingId, BookingNumber, EventId, Hold, HoldId, Page, PageRequest, Reference,
+        TenantId, UserId, WaitlistEntry, WaitlistPass,
     },
 };
 
@@ -160,6 +170,15 @@ impl BookingsModule {
         number: BookingNumber,
     ) -> Result<Option<BookingId>> {
         self.repository.with_number(tenant, number).await
+    }
+
+    /// The id of the booking with a reference.
+    pub(crate) async fn with_reference(
+        &self,
+        tenant: &TenantId,
+        reference: &Reference,
+    ) -> Result<Option<BookingId>> {
+        self.repository.with_reference(tenant, reference).await
     }
 
     /// The bookings of a customer's accounts, newest first.

@@ -158,6 +158,8 @@ impl OfferPass<'_> {
             waitlist_number: Some(entry.number),
             ended_at: None,
             sale: None,
+            details: entry.details.clone(),
+            claims: Vec::new(),
         };
         self.inventory = add_held(self.inventory.clone(), &hold.lines);
         self.inventory.waiting = self.inventory.waiting.saturating_sub(1);

@@ -39,7 +39,7 @@ impl GroupPlanner<'_> {
         let order = complete(&payment)?;
         self.require_unbooked(&order)?;
         let booking = match request.intent {
-            BookingIntent::Book => self.book_late(&order)?,
+            BookingIntent::Book => self.book_late(&order, request)?,
             _ => match self.confirm(order.hold, request)? {
                 Placement::Booked(booking) => booking,
                 other => return Ok(other),
@@ -71,7 +71,7 @@ impl GroupPlanner<'_> {
 
     /// Books the tickets of a hold that has ended, at its price. Sales windows and limits of a booking applied when it was made,
     /// so that only what is left counts, and that the event has not begun.
-    fn book_late(&mut self, order: &PaymentOrder) -> Result<Booking> {
+    fn book_late(&mut self, order: &PaymentOrder, request: &RequestedBooking) -> Result<Booking> {
         on_sale(&self.left)?;
         if self.now >= self.left.starts_at {
             let detail = "The event had begun when the payment came.";
@@ -115,7 +115,10 @@ impl GroupPlanner<'_> {
             checked_in: Vec::new(),
             sale: order.sale.clone(),
             payment: None,
+            details: self.paid_details(order.details.as_deref()),
+            claims: self.take_claims(request, hold.booking())?,
         };
+        self.take_reference(&booking);
         self.left = counters::add_sold(self.left.clone(), &booking.lines);
         *self.tickets.entry(booking.customer).or_default() += booking.tickets();
         self.bookings.push(booking.clone());

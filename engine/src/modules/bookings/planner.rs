@@ -12,9 +12,11 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::{
-    counters, holds, imports,
+    claims::ClaimsPlan,
+    counters, imports,
     mails::mails_about,
-    orders::{Wanted, as_expected, on_sale, order, price_changed},
+    orders::{Wanted, order},
+    planned_causes::cause_of,
     requests::{BookingIntent, Placement, RequestedBooking, without_accepted},
     unconfirmed,
 };
@@ -28,10 +30,10 @@ use crate::{
         to_millisecond,
     },
     types::{
-        Booking, BookingId, BookingLine, BookingNumber, BookingStatus, CapacityCause, CheckIn,
-        DecisionRecord, EventId, Hold, HoldId, HoldStatus, Inventory, KeyedRequest, NotificationId,
-        NotificationKind, NumberGroup, RecordedAnswer, RecordedRequest, RequestKey, SalesChannel,
-        TenantId, TicketId, TraceParent, UserId, total_of,
+        Booking, BookingId, BookingNumber, BookingStatus, CheckIn, ClaimUse, DecisionRecord,
+        EventId, Hold, HoldId, HoldStatus, Inventory, KeyedRequest, NotificationId,
+        NotificationKind, NumberGroup, RecordedAnswer, RecordedRequest, Reference, RequestKey,
+        TenantId, TicketId, TraceParent, UserId,
     },
 };
 
@@ -59,10 +61,10 @@ pub(super) struct PlanInput<'a> {
 pub(super) struct GroupPlanner<'a> {
     pub(super) left: Inventory,
     pub(super) tickets: HashMap<UserId, u32>,
-    open_holds: HashMap<UserId, HoldId>,
+    pub(super) open_holds: HashMap<UserId, HoldId>,
     /// What unconfirmed customers hold and wait for.
     unconfirmed: HashMap<UserId, UnconfirmedAccount>,
-    holds: &'a HashMap<HoldId, Hold>,
+    pub(super) holds: &'a HashMap<HoldId, Hold>,
     pub(super) snapshot: &'a GroupSnapshot,
     pub(super) now: Timestamp,
     hold_duration: Duration,
@@ -79,7 +81,11 @@ pub(super) struct GroupPlanner<'a> {
     decisions: Vec<(Ulid, DecisionRecord)>,
     /// Those of bookings whose hold was decided about before.
     late_decisions: Vec<(Ulid, DecisionRecord)>,
-    hold_changes: Vec<HoldChange>,
+    pub(super) hold_changes: Vec<HoldChange>,
+    /// The tenant's counters, and what is taken of them.
+    pub(super) claims: ClaimsPlan,
+    /// References that other bookings have.
+    pub(super) references: HashSet<Reference>,
     /// Check-ins of imported bookings.
     check_ins: Vec<CheckIn>,
     /// Imported bookings whose customers get no mail.
@@ -113,6 +119,8 @@ impl PlanInput<'_> {
             decisions: Vec::new(),
             late_decisions: Vec::new(),
             hold_changes: Vec::new(),
+            claims: ClaimsPlan::default(),
+            references: self.snapshot.references.clone(),
             check_ins: Vec::new(),
             silent: HashSet::new(),
             traces: HashMap::new(),
@@ -144,10 +152,13 @@ impl PlanInput<'_> {
             .filter(|booking| !planner.silent.contains(booking))
             .collect();
         let kind = NotificationKind::BookingConfirmed;
+        let (claims, claim_uses) = planner.claims.written(&self.snapshot.claims);
         GroupPlan {
+            claims,
+            claim_uses,
             change: InventoryChange {
                 before,
-                cause: planner.cause(),
+                cause: cause_of(&planner.bookings, &planner.hold_changes),
                 inventory: planner.left,
                 change: self.change,
                 attempt: self.attempt,
@@ -177,7 +188,10 @@ fn recorded((request, placement): (KeyedRequest, Placement)) -> Option<RecordedR
             cancellations: 0,
         },
         Placement::Held(hold) => RecordedAnswer::Hold(Box::new(hold)),
-        Placement::PolicyStale | Placement::Offered(_) | Placement::Paid(_) => return None,
+        Placement::PolicyStale
+        | Placement::DetailsStale
+        | Placement::Offered(_)
+        | Placement::Paid(_) => return None,
     };
     Some(request.recorded(answer))
 }
@@ -198,6 +212,9 @@ impl GroupPlanner<'_> {
         }
         if self.is_stale(request) {
             return Ok(Placement::PolicyStale);
+        }
+        if self.has_stale_details(request) {
+            return Ok(Placement::DetailsStale);
         }
         let placement = match request.intent {
             _ if request.payment.is_some() => self.pay(request)?,
@@ -258,8 +275,9 @@ impl GroupPlanner<'_> {
 
     fn book(&mut self, request: &RequestedBooking, serial: Ulid) -> Result<Booking> {
         let order = order(&self.left, &Wanted::of(request), self.now)?;
-        let booking = Booking {
-            id: BookingId::new(self.left.event, request.customer, serial),
+        let id = BookingId::new(self.left.event, request.customer, serial);
+        let mut booking = Booking {
+            id,
             number: self.next_number(),
             event: self.left.event,
             customer: request.customer,
@@ -276,7 +294,12 @@ impl GroupPlanner<'_> {
             checked_in: Vec::new(),
             sale: request.sale.clone(),
             payment: None,
+            details: request.details.checked.clone(),
+            claims: Vec::new(),
         };
+        self.require_free_reference(&booking)?;
+        booking.claims = self.take_claims(request, id)?;
+        self.take_reference(&booking);
         self.left = counters::add_sold(self.left.clone(), &booking.lines);
         *self.tickets.entry(request.customer).or_default() += booking.tickets();
         self.bookings.push(booking.clone());
@@ -286,6 +309,8 @@ impl GroupPlanner<'_> {
     /// Takes a booking over from another system.
     fn import(&mut self, request: &RequestedBooking) -> Result<Booking> {
         let (booking, left) = imports::booking(&self.left, request, self.next_number())?;
+        self.require_free_reference(&booking)?;
+        self.take_reference(&booking);
         self.left = left;
         if let Some(row) = request.import.as_deref() {
             if !row.sends_mail {
@@ -330,8 +355,11 @@ impl GroupPlanner<'_> {
             unconfirmed::count(account, self.left.event, tickets)?;
         }
         let expires_at = self.now.checked_add(self.hold_duration);
+        let expires_at = to_millisecond(expires_at.map_err(Error::internal)?);
+        let id = HoldId::new(self.left.event, request.customer, serial);
+        let claims = self.take_claims(request, id.booking())?;
         let hold = Hold {
-            id: HoldId::new(self.left.event, request.customer, serial),
+            id,
             event: self.left.event,
             customer: request.customer,
             status: HoldStatus::Held,
@@ -341,11 +369,13 @@ impl GroupPlanner<'_> {
             currency: self.left.currency.clone(),
             event_version: self.left.event_version,
             created_at: self.now,
-            expires_at: to_millisecond(expires_at.map_err(Error::internal)?),
+            expires_at,
             extended: false,
             waitlist_number: None,
             ended_at: None,
             sale: request.sale.clone(),
+            details: request.details.checked.clone(),
+            claims,
         };
         self.left = counters::add_held(self.left.clone(), &hold.lines);
         *self.tickets.entry(request.customer).or_default() += hold.tickets();
@@ -357,118 +387,27 @@ impl GroupPlanner<'_> {
         Ok(hold)
     }
 
-    /// Turns an active hold, overdue or not, into a booking by the hold's decision. An offer to the
-    /// waiting list is decided now, by the request that accepts it.
-    pub(super) fn confirm(&mut self, id: HoldId, request: &RequestedBooking) -> Result<Placement> {
-        let made = self.bookings.iter().find(|made| made.id == id.booking());
-        if let Some(booking) = made {
-            as_expected(
-                request.expected_total_minor,
-                booking.total_minor,
-                &booking.currency,
-            )?;
-            return Ok(Placement::Booked(booking.clone()));
-        }
-        let hold = self.holds.get(&id);
-        let hold = hold.ok_or_else(|| Error::not_found("hold", id))?;
-        hold.require_open()?;
-        on_sale(&self.left)?;
-        let is_accepted = request.accepted_hold().is_some();
-        if hold.waitlist_number.is_some() && !is_accepted {
-            return Ok(Placement::Offered(hold.clone()));
-        }
-        let (lines, messages) = match is_accepted {
-            true => (accepted(hold, request)?, messages(request)),
-            false => {
-                as_expected(
-                    request.expected_total_minor,
-                    hold.total_minor,
-                    &hold.currency,
-                )?;
-                (hold.lines.clone(), hold.messages.clone())
+    /// Takes what the policies' decision about a request claims, for the booking or hold of this id.
+    ///
+    /// # Errors
+    /// `claim-exhausted`.
+    pub(super) fn take_claims(
+        &mut self,
+        request: &RequestedBooking,
+        id: BookingId,
+    ) -> Result<Vec<ClaimUse>> {
+        match &request.decision {
+            Some(decision) => {
+                let known = &self.snapshot.claims;
+                self.claims.take(&decision.claims, id, known, self.now)
             }
-        };
-        let booking = Booking {
-            id: id.booking(),
-            number: self.next_number(),
-            event: hold.event,
-            customer: hold.customer,
-            status: BookingStatus::Confirmed,
-            cancelled: None,
-            total_minor: total_of(&lines),
-            lines,
-            booked_lines: None,
-            cancellations: Vec::new(),
-            messages,
-            currency: hold.currency.clone(),
-            event_version: hold.event_version,
-            created_at: self.now,
-            checked_in: Vec::new(),
-            sale: hold.sale.clone(),
-            payment: None,
-        };
-        let released = counters::remove_held(self.left.clone(), &hold.lines);
-        self.left = counters::add_sold(released, &hold.lines);
-        self.open_holds.remove(&hold.customer);
-        self.hold_changes.push(HoldChange {
-            before: Some(hold.clone()),
-            after: holds::ended(hold, HoldStatus::Confirmed, self.now),
-        });
-        self.bookings.push(booking.clone());
-        Ok(Placement::Booked(booking))
-    }
-
-    fn all_imported(&self) -> bool {
-        let mut channels = self.bookings.iter().map(Booking::channel);
-        channels.all(|channel| channel == SalesChannel::Imported)
-    }
-
-    fn all_complimentary(&self) -> bool {
-        let mut sales = self.bookings.iter().map(|booking| &booking.sale);
-        sales.all(|sale| {
-            let sale = sale.as_ref();
-            sale.is_some_and(|sale| sale.complimentary.is_some())
-        })
-    }
-
-    /// Why the counters change, for the capacity ledger.
-    fn cause(&self) -> CapacityCause {
-        let made = |change: &&HoldChange| change.before.is_none();
-        let held = self.hold_changes.iter().filter(made).count();
-        let confirmed = self.hold_changes.len() - held;
-        match (held, confirmed, self.bookings.len() - confirmed) {
-            (_, 0, 0) => CapacityCause::Held,
-            (0, _, 0) => CapacityCause::HoldConfirmed,
-            (0, 0, _) if self.all_imported() => CapacityCause::Imported,
-            (0, 0, _) if self.all_complimentary() => CapacityCause::Complimentary,
-            (0, 0, _) => CapacityCause::Booked,
-            _ => CapacityCause::Several,
+            None => Ok(Vec::new()),
         }
-    }
-}
-
-/// The accepted offer, at the prices after the policies. They may be lower. Higher prices need the customer's
-/// consent.
-fn accepted(hold: &Hold, request: &RequestedBooking) -> Result<Vec<BookingLine>> {
-    let mut lines = hold.lines.clone();
-    if let Some(decision) = &request.decision {
-        for (line, price) in lines.iter_mut().zip(&decision.unit_prices_minor) {
-            line.unit_price_minor = *price;
-        }
-    }
-    let total_minor = total_of(&lines);
-    let is_expected = match request.expected_total_minor {
-        Some(expected) => expected == total_minor,
-        None => total_minor <= hold.total_minor,
-    };
-    match is_expected {
-        true => Ok(lines),
-        false => Err(price_changed(total_minor, &hold.currency)),
     }
 }
 
 /// The policies' texts for the customer.
-fn messages(request: &RequestedBooking) -> Vec<String> {
+pub(super) fn messages(request: &RequestedBooking) -> Vec<String> {
     let decision = request.decision.as_ref();
     decision.map_or_else(Vec::new, |decision| decision.messages.clone())
 }

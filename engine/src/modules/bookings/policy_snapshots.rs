@@ -85,7 +85,9 @@ impl BookingsModule {
         let inventory = snapshot.inventory.as_ref();
         let inventory = inventory.ok_or_else(|| Error::not_found("event", request.event))?;
         let decision = request.decision.as_ref();
-        if decision.is_some_and(|decision| decision.event_version != inventory.event_version) {
+        let compared = decision.map(|decision| decision.event_version);
+        let mut versions = compared.into_iter().chain(request.details.event_version);
+        if versions.any(|version| version != inventory.event_version) {
             return Ok(None);
         }
         let now = self.context.now();

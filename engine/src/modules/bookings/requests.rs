@@ -5,9 +5,9 @@
 use jiff::Timestamp;
 
 use crate::types::{
-    BookLine, Booking, BookingId, BookingLine, CancelCause, DecisionRecord, EventId, Hold, HoldId,
-    HoldStatus, KeyedRequest, Payment, PaymentKey, PaymentNotice, PaymentOrder, RefundId,
-    RequestKey, Sale, TraceParent, UserId,
+    BookLine, Booking, BookingDetails, BookingId, BookingLine, CancelCause, Claim, DecisionRecord,
+    EventId, Hold, HoldId, HoldStatus, KeyedRequest, NewBookingDetails, Payment, PaymentKey,
+    PaymentNotice, PaymentOrder, Reference, RefundId, RequestKey, Sale, TraceParent, UserId,
 };
 
 /// What a request wants of the event. Each intent passes the same policy check, queue and transaction.
@@ -48,8 +48,49 @@ pub(crate) struct RequestedBooking {
     pub(crate) import: Option<Box<ImportedBooking>>,
     /// The payment that the booking is made of, if it is made of one.
     pub(crate) payment: Option<Box<PaidRequest>>,
+    /// What it carries beside its tickets.
+    pub(crate) details: RequestedDetails,
     /// Where the request's trace is; known once it stands in its queue.
     pub(crate) trace: Option<TraceParent>,
+}
+
+/// What a request gives of a booking's details, and what follows from it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RequestedDetails {
+    /// What the request gives; `None` for nothing.
+    pub(crate) given: Option<Box<NewBookingDetails>>,
+    /// Whether missing answers are refused.
+    pub(crate) must_be_complete: bool,
+    /// What is to be written; `None` for nothing, or for what the hold has.
+    pub(crate) checked: Option<Box<BookingDetails>>,
+    /// The version of the event with whose questions they were compared; `None` if they were not.
+    pub(crate) event_version: Option<u64>,
+    /// What the hold had then, if a hold is confirmed.
+    pub(crate) of_hold: Option<Option<Box<BookingDetails>>>,
+}
+
+impl RequestedDetails {
+    /// What a request gives, still to be compared with the event.
+    pub(crate) fn given(details: NewBookingDetails, must_be_complete: bool) -> Self {
+        Self {
+            given: (!details.is_empty()).then(|| Box::new(details)),
+            must_be_complete,
+            ..Self::default()
+        }
+    }
+
+    /// Details that need no comparison.
+    pub(crate) fn ready(details: Option<Box<BookingDetails>>) -> Self {
+        Self {
+            checked: details,
+            ..Self::default()
+        }
+    }
+
+    /// The reference that the booking would have, as far as it is known without its hold.
+    pub(super) fn reference(&self) -> Option<&Reference> {
+        self.checked.as_ref()?.reference.as_ref()
+    }
 }
 
 /// A payment whose booking is requested. It is written with the booking.
@@ -80,6 +121,7 @@ impl RequestedBooking {
             is_unconfirmed: false,
             sale: order.sale.clone(),
             import: None,
+            details: RequestedDetails::ready(payment.order.details.clone()),
             payment: Some(Box::new(payment)),
             trace: None,
         }
@@ -130,6 +172,8 @@ pub(crate) struct PolicyDecision {
     pub(crate) unit_prices_minor: Vec<u32>,
     /// Texts about the prices, for the customer.
     pub(crate) messages: Vec<String>,
+    /// What it takes of the tenant's counters.
+    pub(crate) claims: Vec<Claim>,
     /// The plugins' input and answers, to be stored with the booking.
     pub(crate) record: Option<DecisionRecord>,
 }
@@ -147,6 +191,8 @@ pub(crate) enum Placement {
     Paid(Box<Payment>),
     /// What the policies decided on has changed: ask them again.
     PolicyStale,
+    /// The details were not compared with the event's present questions, or the hold's have changed: compare them again.
+    DetailsStale,
 }
 
 impl Placement {
@@ -155,7 +201,7 @@ impl Placement {
         match self {
             Self::Booked(booking) => Some(booking.id),
             Self::Paid(payment) => payment.booking,
-            Self::Held(_) | Self::Offered(_) | Self::PolicyStale => None,
+            Self::Held(_) | Self::Offered(_) | Self::PolicyStale | Self::DetailsStale => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Ids of records that this process has seen taken: used Idempotency-Keys, and the open holds of customers. A group does not
+//! Ids of records that this process has seen taken: used Idempotency-Keys, references, and the open holds of customers. A group does not
 //! read them before it writes, because a taken one fails the write. A request that asks for one again would fail the others of
 //! its group with it, so such a group is read first.
 //!
@@ -31,7 +31,7 @@ impl Default for TakenIds {
 }
 
 impl TakenIds {
-    /// Adds keys, or customers with an open hold of an event.
+    /// Adds keys, references, or customers with an open hold of an event.
     pub(super) fn add(&self, tenant: &TenantId, ids: impl Iterator<Item = impl Hash>) {
         let mut digests = self.digests.locked();
         for id in ids {
@@ -45,6 +45,7 @@ impl TakenIds {
         let is_hold = request.intent == BookingIntent::Hold;
         keyed.is_some_and(|keyed| self.has(tenant, &keyed.key))
             || (is_hold && self.has(tenant, (request.event, request.customer)))
+            || (request.details.reference()).is_some_and(|one| self.has(tenant, one))
     }
 
     fn has(&self, tenant: &TenantId, id: impl Hash) -> bool {

@@ -19,9 +19,9 @@ use crate::{
     },
     modules::support::Attempts,
     types::{
-        BookLine, CapacityCause, EventId, EventStatus, Inventory, JoinWaitlist, KeyedRequest, Page,
-        PageRequest, RecordedAnswer, RecordedRequest, TenantId, UserId, WaitlistEntry,
-        WaitlistPlace,
+        BookLine, BookingDetails, CapacityCause, EventId, EventStatus, Inventory, JoinWaitlist,
+        KeyedRequest, Page, PageRequest, RecordedAnswer, RecordedRequest, TenantId, UserId,
+        WaitlistEntry, WaitlistPlace,
     },
 };
 
@@ -64,7 +64,7 @@ impl BookingsModule {
         &self,
         tenant: &TenantId,
         customer: WaitingCustomer,
-        command: &JoinWaitlist,
+        (command, details): (&JoinWaitlist, Option<Box<BookingDetails>>),
         keyed: Option<&KeyedRequest>,
     ) -> Result<WaitlistPlace> {
         let event = command.event;
@@ -75,7 +75,8 @@ impl BookingsModule {
             keyed,
         };
         let joined = self.change_waitlist(tenant, request, |position, inventory, now| {
-            self.joined(customer.id, &command.lines, position, (inventory, now))
+            let new = (command.lines.as_slice(), details.clone());
+            self.joined(customer.id, new, position, (inventory, now))
         });
         if let Some((entry, ahead)) = joined.await? {
             return Ok(WaitlistPlace::Waiting { entry, ahead });
@@ -97,7 +98,7 @@ impl BookingsModule {
     fn joined(
         &self,
         customer: UserId,
-        lines: &[BookLine],
+        (lines, details): (&[BookLine], Option<Box<BookingDetails>>),
         position: &WaitlistPosition,
         (inventory, now): (&Inventory, Timestamp),
     ) -> Result<Option<WaitlistChange>> {
@@ -129,6 +130,7 @@ impl BookingsModule {
                 customer,
                 lines,
                 joined_at: now,
+                details,
             },
             after: Inventory {
                 waiting: inventory.waiting + 1,

@@ -12,18 +12,19 @@ mod update;
 
 use std::sync::{Arc, Mutex};
 
-use ticket_types::{check_room, total_of};
+use ticket_types::{check_room, total_of, type_metadata};
 use update::{ChangeRequest, Changed};
 
 use super::{
     ModuleContext,
     repositories::{
         BookingsRepository, EventsRepository, InventoryChange, NotificationsRepository,
+        REFERENCE_TAKEN, StepError,
     },
     to_millisecond,
 };
 use crate::modules::{
-    bookings::offers::OfferMaker,
+    bookings::{offers::OfferMaker, reference_taken},
     support::{inventory_locks::InventoryLocks, lru_cache::LruCache},
 };
 use crate::{
@@ -31,8 +32,8 @@ use crate::{
     locked::Locked as _,
     types::{
         CapacityCause, CreateEvent, Event, EventChange, EventDetails, EventId, EventStatus,
-        Inventory, KeyedRequest, NotificationId, NotificationKind, RecordedAnswer, StoredEvent,
-        Tenant, TenantId, UpdateEvent, UserId,
+        Inventory, KeyedRequest, NotificationId, NotificationKind, RecordedAnswer, Reference,
+        StoredEvent, Tenant, TenantId, UpdateEvent, UserId,
     },
 };
 
@@ -128,9 +129,12 @@ impl EventsModule {
                 .into_iter()
                 .collect(),
         };
-        self.repository
-            .insert(&tenant.id, &event, &change, &planned.step)
-            .await?;
+        let inserted = self
+            .repository
+            .insert(&tenant.id, &event, &change, &planned.step);
+        inserted
+            .await
+            .map_err(|error| refused_reference(error, &event.details))?;
         Ok(event.with(inventory))
     }
 
@@ -143,6 +147,7 @@ impl EventsModule {
     ) -> Result<(StoredEvent, Inventory)> {
         let now = self.context.now();
         let id = EventId::from_ulid(self.context.next_id());
+        let ticket_types = self.new_types(&command.ticket_types, &[])?;
         let event = StoredEvent {
             id,
             organizer,
@@ -154,8 +159,8 @@ impl EventsModule {
             update_notification: None,
             reminder: None,
             reminded_start: None,
+            type_metadata: type_metadata(&ticket_types, &command.ticket_types),
         };
-        let ticket_types = self.new_types(&command.ticket_types, &[])?;
         let inventory = Inventory {
             event: id,
             revision: 0,
@@ -171,6 +176,7 @@ impl EventsModule {
             bookings: 0,
             ticket_types,
             cancellation_terms: command.cancellation_terms,
+            requires_answers: event.details.requires_answers(),
         };
         Ok((event, inventory))
     }
@@ -190,6 +196,46 @@ impl EventsModule {
         Ok(found.map(|(event, inventory)| EventAsRead { event, inventory }))
     }
 
+    /// The event with a reference.
+    pub(crate) async fn with_reference(
+        &self,
+        tenant: &TenantId,
+        reference: &Reference,
+    ) -> Result<Option<EventId>> {
+        self.repository.with_reference(tenant, reference).await
+    }
+
+    /// An event in the newest version that is cached, or as it is if none is. Its counters may be outdated.
+    pub(crate) async fn cached(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+    ) -> Result<Option<Arc<Event>>> {
+        let known = self
+            .versions
+            .locked()
+            .get(&(tenant.clone(), event))
+            .cloned();
+        match known {
+            Some(known) => Ok(Some(known)),
+            None => self.refreshed(tenant, event).await,
+        }
+    }
+
+    /// An event as it is, which is cached then.
+    pub(crate) async fn refreshed(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+    ) -> Result<Option<Arc<Event>>> {
+        let found = self.find(tenant, event).await?.map(Arc::new);
+        if let Some(found) = &found {
+            let key = (tenant.clone(), event);
+            self.versions.locked().insert(key, found.clone());
+        }
+        Ok(found)
+    }
+
     /// An event in this version or a newer one; read only if it is not cached. Its
     /// counters may be outdated.
     pub(crate) async fn at_version(
@@ -198,18 +244,15 @@ impl EventsModule {
         event: EventId,
         version: u64,
     ) -> Result<Option<Arc<Event>>> {
-        let key = (tenant.clone(), event);
-        let kept = || self.versions.locked();
-        if let Some(known) = kept().get(&key)
-            && known.version == version
-        {
-            return Ok(Some(known.clone()));
+        let known = self
+            .versions
+            .locked()
+            .get(&(tenant.clone(), event))
+            .cloned();
+        match known.filter(|known| known.version == version) {
+            Some(known) => Ok(Some(known)),
+            None => self.refreshed(tenant, event).await,
         }
-        let found = self.find(tenant, event).await?.map(Arc::new);
-        if let Some(found) = &found {
-            kept().insert(key, found.clone());
-        }
-        Ok(found)
     }
 
     /// Replaces what an event says and offers.
@@ -277,6 +320,7 @@ impl EventsModule {
         Ok(Changed {
             after: StoredEvent {
                 details: details.clone(),
+                type_metadata: type_metadata(&ticket_types, &command.ticket_types),
                 ..event.clone()
             },
             inventory: Inventory {
@@ -285,6 +329,7 @@ impl EventsModule {
                 total,
                 ticket_types,
                 cancellation_terms: command.cancellation_terms.clone(),
+                requires_answers: details.requires_answers(),
                 ..inventory.clone()
             },
             cause: CapacityCause::EventChanged,
@@ -330,6 +375,14 @@ impl EventsModule {
     async fn get(&self, tenant: &TenantId, event: EventId) -> Result<EventAsRead> {
         let read = self.read(tenant, event).await?;
         read.ok_or_else(|| Error::not_found("event", event))
+    }
+}
+
+/// The error of a write that failed because another event has the reference.
+fn refused_reference(error: StepError, details: &EventDetails) -> Error {
+    match &details.reference {
+        Some(reference) if error.is_guard(REFERENCE_TAKEN) => reference_taken("event", reference),
+        _ => error.into(),
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Called by the events module. Pure except for the ids of new types.
 
+use std::collections::BTreeMap;
+
 use super::{super::to_millisecond, EventsModule};
 use crate::{
     error::{Error, ErrorCode, Result},
-    types::{Inventory, NewTicketType, TicketType, TicketTypeId},
+    types::{Inventory, Metadata, NewTicketType, TicketType, TicketTypeId},
 };
 
 impl EventsModule {
@@ -40,6 +42,7 @@ impl EventsModule {
                 min_per_booking: new.min_per_booking,
                 max_per_booking: new.max_per_booking,
                 ever_taken: found.is_some_and(|kind| kind.ever_taken),
+                metadata: Metadata::default(),
             })
         };
         wanted.iter().enumerate().map(new_type).collect()
@@ -48,6 +51,18 @@ impl EventsModule {
     fn new_type_id(&self) -> TicketTypeId {
         TicketTypeId::new(self.context.next_id().to_string().to_ascii_lowercase())
     }
+}
+
+/// The metadata of those types that have some.
+pub(super) fn type_metadata(
+    types: &[TicketType],
+    wanted: &[NewTicketType],
+) -> BTreeMap<TicketTypeId, Metadata> {
+    let pairs = types.iter().zip(wanted);
+    let given = pairs.filter(|(_, wanted)| !wanted.metadata.is_empty());
+    given
+        .map(|(kind, wanted)| (kind.id.clone(), wanted.metadata.clone()))
+        .collect()
 }
 
 /// Checks that a change leaves room for all sold and held tickets, and keeps every type that was booked.

@@ -13,7 +13,7 @@ use super::{
         },
         to_millisecond,
     },
-    EventAsRead, EventsModule, reminders,
+    EventAsRead, EventsModule, refused_reference, reminders,
 };
 use crate::modules::notifications::recipient_count::{
     count_customers, count_customers_and_waiting,
@@ -100,9 +100,9 @@ impl EventsModule {
             let reminder = event
                 .reminder
                 .map(|reminder| reminders::outbox_entry(tenant, &reminder));
-            let deleted = self
-                .repository
-                .delete(tenant, &inventory, reminder.as_ref());
+            let reference = event.details.reference.as_ref();
+            let repository = &self.repository;
+            let deleted = repository.delete(tenant, &inventory, reference, reminder.as_ref());
             match deleted.await {
                 // A crash in between leaves rows that name nothing.
                 Ok(()) => return self.repository.remove_team(tenant, id).await,
@@ -198,7 +198,7 @@ impl EventsModule {
                 Err(StepError::Lost(_)) => written = Some(answer),
                 Err(StepError::Conflict) => {}
                 Err(error) if error.is_any_guard(&[STALE_INVENTORY, STALE_NOTIFICATION]) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(refused_reference(error, &answer.event.details)),
             }
         }
         Err(StepError::Conflict.into())

@@ -18,7 +18,7 @@ use crate::{
     modules::to_millisecond,
     ports::MailOutcome,
     types::{
-        BatchWrite, Claim, DeliveryBatch, DeliveryRecord, DeliveryState, EventId, Lane,
+        BatchClaim, BatchWrite, DeliveryBatch, DeliveryRecord, DeliveryState, EventId, Lane,
         NotificationId, NotificationKind, OutboxEntry, OutboxPart, TenantId,
     },
 };
@@ -253,7 +253,7 @@ impl NotificationsModule {
             0
         };
         judge_lost(&mut batch, claimant.has_idempotent_mailer, now);
-        batch.claim = Some(Claim {
+        batch.claim = Some(BatchClaim {
             holder: claimant.holder.to_owned(),
         });
         let careful = batch.claims > 0;
@@ -399,7 +399,7 @@ impl NotificationsModule {
         &self,
         key: &BatchKey,
         revision: i64,
-        claim: &Claim,
+        claim: &BatchClaim,
         claimant: Claimant<'_>,
     ) -> bool {
         (self.context.is_exclusive && claim.holder != claimant.holder)

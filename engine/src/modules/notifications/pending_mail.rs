@@ -173,10 +173,13 @@ impl PendingMail {
             return Vec::new();
         };
         let tickets = bookings.iter().flat_map(|booking| {
-            (1..=booking.numbers()).filter_map(|number| booking.ticket(number))
+            let tickets = (1..=booking.numbers()).filter_map(|number| booking.ticket(number));
+            tickets.map(move |ticket| (booking, ticket))
         });
-        let admitting = tickets.filter(|ticket| ticket.status != TicketStatus::Cancelled);
-        let shown = admitting.take(MailContext::TICKETS_MAX).map(|ticket| {
+        let admitting = tickets.filter(|(_, ticket)| ticket.status != TicketStatus::Cancelled);
+        let shown = admitting.take(MailContext::TICKETS_MAX);
+        let shown = shown.map(|(booking, ticket)| {
+            let holder = booking.holder_of(ticket.id.number);
             let mut types = event.iter().flat_map(|event| &event.ticket_types);
             let known = types.find(|kind| kind.id == ticket.ticket_type);
             MailTicket {
@@ -184,6 +187,7 @@ impl PendingMail {
                 name: known
                     .map_or(ticket.ticket_type.as_str(), |kind| kind.name.as_str())
                     .to_owned(),
+                attendee: holder.and_then(|holder| holder.name.clone()),
                 code: codes.code(&source.tenant.id, ticket.id),
             }
         });

@@ -73,10 +73,10 @@ impl HousekeepingModule {
         Ok(!events.is_empty())
     }
 
-    /// Writes a batch of a cancelled event's paid bookings as cancelled, and makes their refunds due. If one of them changes
-    /// meanwhile, the next pass writes them.
+    /// Writes a batch of a cancelled event's bookings as cancelled that were paid or have claims: makes their refunds due, and gives
+    /// back what they claimed. If one of them changes meanwhile, the next pass writes them.
     async fn refund_cancelled(&self, tenant: &TenantId, event: EventId) -> Result<()> {
-        let bookings = self.payments.paid_of_cancelled(tenant, event, PAID_BATCH);
+        let bookings = self.payments.owing_of_cancelled(tenant, event, PAID_BATCH);
         let bookings = bookings.await?;
         if bookings.is_empty() {
             return Ok(());

@@ -3,6 +3,7 @@
 //!
 //! Called by app_modules. Calls the verification repository.
 
+mod claims;
 mod payments;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 };
 
 use crate::modules::repositories::{
-    EventCounters, PaymentsRepository, SystemScope, VerificationRepository,
+    ClaimsRepository, EventCounters, PaymentsRepository, SystemScope, VerificationRepository,
 };
 use crate::{
     error::Result,
@@ -30,16 +31,19 @@ const BOOKINGS_PAGE: u32 = 500;
 pub(crate) struct VerificationModule {
     repository: VerificationRepository,
     payments: Arc<PaymentsRepository>,
+    claims: Arc<ClaimsRepository>,
 }
 
 impl VerificationModule {
     pub(in crate::modules) fn new(
         repository: VerificationRepository,
         payments: Arc<PaymentsRepository>,
+        claims: Arc<ClaimsRepository>,
     ) -> Self {
         Self {
             repository,
             payments,
+            claims,
         }
     }
 
@@ -84,7 +88,7 @@ impl VerificationModule {
         }))
     }
 
-    /// Checks each booking with its cancellations, and that its number leads to it. Both hold at every moment.
+    /// Checks each booking with its cancellations, and that its number and its reference lead to it. Both hold at every moment.
     async fn bookings_differ(&self, tenant: &TenantId, event: EventId) -> Result<Option<String>> {
         let mut after: Option<BookingId> = None;
         loop {
@@ -98,6 +102,16 @@ impl VerificationModule {
             if let Some(booking) = self.repository.without_number(tenant, &page).await? {
                 return Ok(Some(format!(
                     "the number of booking {booking} does not lead to it"
+                )));
+            }
+            if let Some(booking) = self.repository.without_reference(tenant, &page).await? {
+                return Ok(Some(format!(
+                    "the reference of booking {booking} does not lead to it"
+                )));
+            }
+            if let Some(booking) = self.repository.without_claims(tenant, &page).await? {
+                return Ok(Some(format!(
+                    "what booking {booking} has claimed is not what its counters have of it"
                 )));
             }
             after = page.last().map(|booking| booking.id);

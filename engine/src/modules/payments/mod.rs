@@ -73,6 +73,7 @@ impl PaymentsModule {
             total_minor: hold.total_minor,
             messages: hold.messages.clone(),
             sale: hold.sale.clone(),
+            details: hold.details.clone(),
         };
         let (id, refund) = (self.context.next_id(), self.next_refund());
         let mut attempts = Attempts::new("open_payment", ATTEMPTS_MAX);

@@ -8,12 +8,14 @@ use ulid::Ulid;
 
 use super::{
     bookings::BookingsRepository,
+    claims::{ClaimChange, add_claims},
     db::{Answers, Script, StepError},
     hold_changes::{HoldChange, add_holds},
     inventory::{InventoryChange, add_change},
     models::{
-        BookingNumbersRow, BookingRow, CapacityLedgerRow, CheckInRow, CustomerBookingRow, HoldRow,
-        IdempotencyRow, InventoryRow, OpenHoldRow, PaymentRow, PluginSetRow, booking_id,
+        BookingNumbersRow, BookingReferenceRow, BookingRow, CapacityLedgerRow, CheckInRow,
+        ClaimRow, CustomerBookingRow, HoldRow, IdempotencyRow, InventoryRow, OpenHoldRow,
+        PaymentRow, PluginSetRow, booking_id,
     },
     notifications::{NewMails, add_mails},
     payments::{PaymentChange, add_payment},
@@ -23,8 +25,9 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        Booking, BookingId, CheckIn, DecisionRecord, DeliveryId, EventId, Hold, HoldId, Inventory,
-        NumberGroup, Payment, PaymentKey, RecordedRequest, RequestKey, TenantId, UserId,
+        Booking, BookingId, CheckIn, ClaimCounter, ClaimKey, ClaimUse, DecisionRecord, DeliveryId,
+        EventId, Hold, HoldId, Inventory, NumberGroup, Payment, PaymentKey, RecordedRequest,
+        Reference, RequestKey, TenantId, UserId,
     },
 };
 
@@ -45,6 +48,10 @@ pub(in crate::modules) struct GroupQuery {
     pub(in crate::modules) unconfirmed: Vec<UserId>,
     /// Holds to confirm.
     pub(in crate::modules) holds: Vec<HoldId>,
+    /// References of bookings, which may be taken.
+    pub(in crate::modules) references: Vec<Reference>,
+    /// Counters of which something is taken.
+    pub(in crate::modules) claims: Vec<ClaimKey>,
     /// Payments whose bookings are made.
     pub(in crate::modules) payments: Vec<PaymentKey>,
     /// Bookings that payments make, which may exist.
@@ -64,6 +71,10 @@ pub(in crate::modules) struct GroupSnapshot {
     pub(in crate::modules) unconfirmed: HashMap<UserId, UnconfirmedAccount>,
     /// The holds to confirm.
     pub(in crate::modules) holds: HashMap<HoldId, Hold>,
+    /// Those of the references that are taken.
+    pub(in crate::modules) references: HashSet<Reference>,
+    /// Those of the counters that exist.
+    pub(in crate::modules) claims: HashMap<ClaimKey, ClaimCounter>,
     /// The payments whose bookings are made.
     pub(in crate::modules) payments: HashMap<PaymentKey, Payment>,
     /// Those of the bookings that payments make which exist.
@@ -74,7 +85,7 @@ pub(in crate::modules) struct GroupSnapshot {
     pub(in crate::modules) committed: Option<u32>,
 }
 
-/// The write of a group: for n bookings at most 4n + n/32 * 2 + 4 rows, for each hold 6 more, for each payment 5 more, and one for
+/// The write of a group: for n bookings at most 5n + n/32 * 2 + 4 rows, for each hold 6 more, for each payment 5 more, and one for
 /// each ticket that an imported booking has checked in.
 pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) change: InventoryChange,
@@ -96,6 +107,9 @@ pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) late_decisions: Vec<(Ulid, DecisionRecord)>,
     /// The payments whose bookings are made.
     pub(in crate::modules) payments: Vec<PaymentChange>,
+    /// The counters of which something is taken, and by which booking or hold.
+    pub(in crate::modules) claims: Vec<ClaimChange>,
+    pub(in crate::modules) claim_uses: Vec<(BookingId, ClaimUse)>,
 }
 
 impl GroupPlan {
@@ -110,10 +124,28 @@ impl GroupPlan {
         new.map(|hold| hold.after.customer)
     }
 
+    /// The references that its bookings have.
+    pub(in crate::modules) fn references(&self) -> impl Iterator<Item = &Reference> {
+        let details = self.bookings.iter().filter_map(|one| one.details.as_ref());
+        details.filter_map(|details| details.reference.as_ref())
+    }
+
     /// The payments that it writes, with the revisions that it was decided on.
     pub(in crate::modules) fn payments(&self) -> impl Iterator<Item = (PaymentKey, i64)> {
         let read = self.payments.iter().filter_map(|one| one.before.as_ref());
         read.map(|payment| (payment.key.clone(), payment.revision))
+    }
+
+    /// The counters that it writes, with the revisions that it was decided on.
+    pub(in crate::modules) fn claims(&self) -> impl Iterator<Item = (ClaimKey, i64)> {
+        let revision = |change: &ClaimChange| {
+            let before = change.before.as_ref();
+            (
+                change.after.key.clone(),
+                before.map_or(0, |before| before.revision),
+            )
+        };
+        self.claims.iter().map(revision)
     }
 
     /// The customers whose tickets it changes.
@@ -131,6 +163,8 @@ struct Places {
     markers: Option<usize>,
     recorded: Option<usize>,
     holds: Option<usize>,
+    references: Option<usize>,
+    claims: Option<usize>,
     payments: Option<usize>,
     paid: Option<usize>,
     bookings_of: Vec<(UserId, usize)>,
@@ -164,6 +198,9 @@ impl BookingsRepository {
         add_change(&mut script, tenant, &plan.change);
         let bookings = plan.bookings.iter();
         script.insert("booking", bookings.map(|one| BookingRow::of(tenant, one)));
+        let references = plan.bookings.iter();
+        let references = references.filter_map(|one| BookingReferenceRow::of(tenant, one));
+        script.insert("booking_reference", references);
         let numbers = BookingNumbersRow::of(tenant, plan.numbers, &plan.bookings);
         script.insert("booking_numbers", numbers);
         let mails: HashMap<BookingId, DeliveryId> = plan.mails.places().collect();
@@ -183,6 +220,9 @@ impl BookingsRepository {
         for change in &plan.payments {
             add_payment(&mut script, tenant, change);
         }
+        let uses = plan.claim_uses.iter();
+        let uses = uses.map(|(booking, one)| (*booking, one));
+        add_claims(&mut script, tenant, &plan.claims, uses);
         add_mails(&mut script, tenant, &plan.mails)?;
         self.db.commit(Some(tenant), script).await
     }
@@ -206,6 +246,12 @@ fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQ
         script,
         holds.map(|hold| HoldRow::key(tenant, *hold)).collect(),
     );
+    let references = question.references.iter();
+    let references = references.map(|one| BookingReferenceRow::key(tenant, one));
+    let references = select_all(script, references.collect());
+    let claims = question.claims.iter();
+    let claims = claims.map(|key| ClaimRow::key(tenant, key));
+    let claims = select_all(script, claims.collect());
     let payments = question.payments.iter();
     let payments = payments.map(|key| PaymentRow::key(tenant, key));
     let payments = select_all(script, payments.collect());
@@ -233,6 +279,8 @@ fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQ
         markers,
         recorded,
         holds,
+        references,
+        claims,
         payments,
         paid,
         bookings_of,
@@ -260,38 +308,15 @@ fn snapshot(
     let policy_version = answers.row::<PluginSetRow>(places.policies)?;
     let policy_version = policy_version.map_or(0, |set| set.version());
     let markers: Vec<CapacityLedgerRow> = rows_at(answers, places.markers)?;
-    let known: Vec<IdempotencyRow> = rows_at(answers, places.recorded)?;
-    let mut recorded = HashMap::new();
-    for key in &question.keys {
-        let id = IdempotencyRow::key(Some(tenant), key);
-        if let Some(row) = known.iter().find(|row| row.id == id) {
-            recorded.insert(key.clone(), row.clone().into_type(key)?);
-        }
-    }
+    let recorded = recorded(answers, &places, tenant, &question.keys)?;
     let mut holds = HashMap::new();
     for row in rows_at::<HoldRow>(answers, places.holds)? {
         let hold = row.into_type()?;
         holds.insert(hold.id, hold);
     }
+    let (references, claims) = taken(answers, &places)?;
     let (payments, booked) = payments_read(answers, &places)?;
-    let (mut tickets, mut open_holds) = (HashMap::new(), HashMap::new());
-    for (customer, index) in places.bookings_of {
-        let mut sum = 0;
-        for row in answers.rows::<BookingRow>(index)? {
-            let booking = row.into_type()?;
-            if booking.cancelled.is_none() {
-                sum += booking.tickets();
-            }
-        }
-        tickets.insert(customer, sum);
-    }
-    for row in rows_at::<OpenHoldRow>(answers, places.open_holds)? {
-        let hold = row.hold()?;
-        if let Some(sum) = tickets.get_mut(&hold.customer()) {
-            *sum += row.tickets;
-        }
-        open_holds.insert(hold.customer(), hold);
-    }
+    let (tickets, open_holds) = tickets_of(answers, &places)?;
     Ok(GroupSnapshot {
         policy_version,
         inventory: inventory.map(InventoryRow::into_type).transpose()?,
@@ -300,6 +325,8 @@ fn snapshot(
         open_holds,
         unconfirmed: unconfirmed::accounts(answers, places.unconfirmed)?,
         holds,
+        references,
+        claims,
         payments,
         booked,
         committed: markers
@@ -324,4 +351,61 @@ fn payments_read(answers: &mut Answers, places: &Places) -> Result<PaymentsRead>
     let booked = rows_at::<BookingRow>(answers, places.paid)?;
     let booked = booked.iter().map(|row| booking_id(&row.id));
     Ok((payments, booked.collect::<Result<_>>()?))
+}
+
+/// References that are taken, and counters that exist.
+type Taken = (HashSet<Reference>, HashMap<ClaimKey, ClaimCounter>);
+
+fn taken(answers: &mut Answers, places: &Places) -> Result<Taken> {
+    let references = rows_at::<BookingReferenceRow>(answers, places.references)?;
+    let references = references.iter().map(BookingReferenceRow::reference);
+    let mut claims = HashMap::new();
+    for row in rows_at::<ClaimRow>(answers, places.claims)? {
+        let counter = row.into_type()?;
+        claims.insert(counter.key.clone(), counter);
+    }
+    Ok((references.collect::<Result<_>>()?, claims))
+}
+
+/// The recorded answers under these keys.
+fn recorded(
+    answers: &mut Answers,
+    places: &Places,
+    tenant: &TenantId,
+    keys: &[RequestKey],
+) -> Result<HashMap<RequestKey, RecordedRequest>> {
+    let known: Vec<IdempotencyRow> = rows_at(answers, places.recorded)?;
+    let mut recorded = HashMap::new();
+    for key in keys {
+        let id = IdempotencyRow::key(Some(tenant), key);
+        if let Some(row) = known.iter().find(|row| row.id == id) {
+            recorded.insert(key.clone(), row.clone().into_type(key)?);
+        }
+    }
+    Ok(recorded)
+}
+
+/// The tickets that customers booked or hold, and their open holds.
+type TicketsOf = (HashMap<UserId, u32>, HashMap<UserId, HoldId>);
+
+fn tickets_of(answers: &mut Answers, places: &Places) -> Result<TicketsOf> {
+    let (mut tickets, mut open_holds) = (HashMap::new(), HashMap::new());
+    for (customer, index) in &places.bookings_of {
+        let mut sum = 0;
+        for row in answers.rows::<BookingRow>(*index)? {
+            let booking = row.into_type()?;
+            if booking.cancelled.is_none() {
+                sum += booking.tickets();
+            }
+        }
+        tickets.insert(*customer, sum);
+    }
+    for row in rows_at::<OpenHoldRow>(answers, places.open_holds)? {
+        let hold = row.hold()?;
+        if let Some(sum) = tickets.get_mut(&hold.customer()) {
+            *sum += row.tickets;
+        }
+        open_holds.insert(hold.customer(), hold);
+    }
+    Ok((tickets, open_holds))
 }

@@ -6,11 +6,12 @@ use ulid::Ulid;
 
 use super::{
     check_ins::STALE_BOOKING,
+    claims::{ClaimReturn, add_returns},
     db::{Db, Script, StepError},
     inventory::{InventoryChange, add_change},
     models::{
-        BookingNumbersRow, BookingRow, CustomerBookingRow, IdRow, InventoryRow, PaymentKeyRow,
-        PaymentRow, booking_id, newest_first_key,
+        BookingNumbersRow, BookingReferenceRow, BookingRow, CustomerBookingRow, IdRow,
+        InventoryRow, PaymentKeyRow, PaymentRow, booking_id, newest_first_key,
     },
     notifications::{NewMails, add_mails_about},
     payments::{PaymentChange, add_payment},
@@ -21,7 +22,7 @@ use crate::{
     error::Result,
     types::{
         Booking, BookingId, BookingNumber, DeliveryId, EventId, Inventory, PageRequest, Payment,
-        TenantId, UserId,
+        Reference, TenantId, UserId,
     },
 };
 
@@ -37,6 +38,8 @@ pub(in crate::modules) struct CancelStep {
     pub(in crate::modules) policy_version: Option<u64>,
     /// The booking's payment, of which a refund becomes due.
     pub(in crate::modules) payment: Option<PaymentChange>,
+    /// What it gives back of the tenant's counters.
+    pub(in crate::modules) claims: Vec<ClaimReturn>,
 }
 
 pub(in crate::modules) struct BookingsRepository {
@@ -75,6 +78,7 @@ impl BookingsRepository {
         if let Some(change) = &step.payment {
             add_payment(&mut script, tenant, change);
         }
+        add_returns(&mut script, tenant, step.claims.clone(), step.change.at);
         add_mails_about(&mut script, tenant, &step.mails)?;
         add_offers(&mut script, tenant, step.booking.event, &step.offers)?;
         self.db.run(script).await.map(drop)
@@ -117,6 +121,18 @@ impl BookingsRepository {
         let index = script.read(BookingNumbersRow::key(tenant, group));
         let row: Option<BookingNumbersRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map_or(Ok(None), |row| row.booking(place))
+    }
+
+    /// The id of the booking with a reference.
+    pub(in crate::modules) async fn with_reference(
+        &self,
+        tenant: &TenantId,
+        reference: &Reference,
+    ) -> Result<Option<BookingId>> {
+        let mut script = Script::of(tenant);
+        let index = script.read(BookingReferenceRow::key(tenant, reference));
+        let row: Option<BookingReferenceRow> = self.db.run_retrying(&script).await?.row(index)?;
+        row.map(|row| row.booking()).transpose()
     }
 
     /// The bookings with these ids, unordered; at most as many as some batches hold.

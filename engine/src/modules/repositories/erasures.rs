@@ -16,7 +16,8 @@ use super::{
     invitations::{MemberChanged, STALE_MEMBER, add_owner_change},
     models::{
         BookingRow, CustomerBookingRow, CustomerHoldRow, ErasureDueRow, ErasureRow, HoldRow, IdRow,
-        InvitationRow, LoginRow, PluginNoteRow, SignUpRow, TeamRow, UserRow, millisecond,
+        InvitationRow, LoginRow, PaymentListRow, PaymentRow, PluginNoteRow, SignUpRow, TeamRow,
+        UserRow, millisecond,
     },
     sessions::add_end_of_sessions,
     users::UsersRepository,
@@ -178,6 +179,37 @@ impl UsersRepository {
         Ok(last.filter(|_| rows.len() >= BATCH))
     }
 
+    /// Blanks the same in the orders of up to [`BATCH`] of a user's payments after `after`, newest first: a row each. Returns the last
+    /// one looked at, if there may be more.
+    pub(in crate::modules) async fn blank_payments(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        after: Option<Ulid>,
+    ) -> Result<Option<Ulid>> {
+        let mut script = Script::of(tenant);
+        let max = BATCH as u32;
+        let index = read_list_of(&mut script, "payment_list", (user, after), max);
+        let rows: Vec<PaymentListRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let is_full = rows.len() >= BATCH;
+        let mut script = Script::transaction(tenant);
+        let mut last = None;
+        for row in rows {
+            last = Some(row.serial()?);
+            let payment = script.bind(PaymentRow::key(tenant, &row.into_key()));
+            script.push(format!(
+                "UPDATE {payment} SET order.messages = NONE, order.details = NONE WHERE order != NONE RETURN NONE"
+            ));
+            script.push(format!(
+                "UPDATE {payment} SET order.sale.complimentary = 'Erased' WHERE order.sale.complimentary != NONE RETURN NONE"
+            ));
+        }
+        if last.is_some() {
+            self.db.run_retrying(&script).await?;
+        }
+        Ok(last.filter(|_| is_full))
+    }
+
     /// Deletes what plugins' calls recorded with one of these texts in it: refusals, failed calls and logs. The number of these records
     /// of a tenant is limited, so they are read to the end.
     pub(in crate::modules) async fn forget_notes(
@@ -256,7 +288,7 @@ impl UsersRepository {
 fn add_blank(script: &mut Script, row: RecordId) {
     let row = script.bind(row);
     script.push(format!(
-        "UPDATE {row} SET messages = NONE WHERE messages != NONE RETURN NONE"
+        "UPDATE {row} SET messages = NONE, details = NONE WHERE messages != NONE OR details != NONE RETURN NONE"
     ));
     script.push(format!(
         "UPDATE {row} SET sale.complimentary = 'Erased' WHERE sale.complimentary != NONE RETURN NONE"

@@ -7,8 +7,8 @@ use super::{
     db::{Answers, Db, Script, StepError},
     inventory::{InventoryChange, STALE_INVENTORY, add_change},
     models::{
-        EventRow, EventStartRow, EventVersionRow, IdRow, InventoryRow, OldTermsRow, at_millisecond,
-        key_number, key_ulid, millisecond,
+        EventReferenceRow, EventRow, EventStartRow, EventVersionRow, IdRow, InventoryRow,
+        OldTermsRow, at_millisecond, key_number, key_ulid, millisecond,
     },
     notifications::{
         add_notification, add_notification_change, add_outbox, remove_notification, remove_outbox,
@@ -18,12 +18,12 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        CancellationTerms, EventDetails, EventId, Inventory, OutboxEntry, StoredEvent,
+        CancellationTerms, EventDetails, EventId, Inventory, OutboxEntry, Reference, StoredEvent,
         StoredNotification, TenantId,
     },
 };
 
-/// An organizer's change: at most 14 rows in one transaction, and the offers of freed tickets.
+/// An organizer's change: at most 16 rows in one transaction, and the offers of freed tickets.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct EventStep {
     /// The event as it was read; kept as an old version.
@@ -59,6 +59,9 @@ pub(in crate::modules) struct ReminderStep {
     pub(in crate::modules) add_outbox: Option<OutboxEntry>,
 }
 
+/// The word of a guard: another event has the reference.
+pub(in crate::modules) const REFERENCE_TAKEN: &str = "reference-taken";
+
 pub(in crate::modules) struct EventsRepository {
     pub(super) db: Db,
 }
@@ -73,15 +76,16 @@ impl EventsRepository {
         Self { db }
     }
 
-    /// Writes a new event with its inventory and its reminder: at most 8 rows.
+    /// Writes a new event with its inventory and its reminder: at most 9 rows. Fails with the guard [`REFERENCE_TAKEN`].
     pub(in crate::modules) async fn insert(
         &self,
         tenant: &TenantId,
         event: &StoredEvent,
         change: &InventoryChange,
         reminder: &ReminderStep,
-    ) -> Result<()> {
+    ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
+        add_reference(&mut script, tenant, event);
         let row = script.bind(EventRow::of(tenant, event));
         script.push(format!("INSERT INTO event {row} RETURN NONE"));
         let row = script.bind(EventStartRow::of(tenant, event));
@@ -116,6 +120,18 @@ impl EventsRepository {
             }
             _ => Ok(None),
         }
+    }
+
+    /// The event with a reference.
+    pub(in crate::modules) async fn with_reference(
+        &self,
+        tenant: &TenantId,
+        reference: &Reference,
+    ) -> Result<Option<EventId>> {
+        let mut script = Script::of(tenant);
+        let index = script.read(EventReferenceRow::key(tenant, reference));
+        let row: Option<EventReferenceRow> = self.db.run(script).await?.row(index)?;
+        row.map(|row| row.event()).transpose()
     }
 
     /// A version of an event, the current one included.
@@ -220,7 +236,8 @@ impl EventsRepository {
 
     /// Writes an organizer's change; see [`EventStep`].
     ///
-    /// Fails with the guard [`STALE_INVENTORY`] or [`STALE_NOTIFICATION`] if something changed since it was read.
+    /// Fails with the guard [`STALE_INVENTORY`] or [`STALE_NOTIFICATION`] if something changed since it was read, and with
+    /// [`REFERENCE_TAKEN`].
     pub(in crate::modules) async fn update(
         &self,
         tenant: &TenantId,
@@ -238,6 +255,11 @@ impl EventsRepository {
         let row = script.bind(EventRow::of(tenant, &step.after));
         script.push(format!("UPDATE {key} CONTENT {row} RETURN NONE"));
         let (before, after) = (&step.before.details, &step.after.details);
+        if before.reference != after.reference {
+            let old = before.reference.iter();
+            script.remove(old.map(|one| EventReferenceRow::key(tenant, one)));
+            add_reference(&mut script, tenant, &step.after);
+        }
         if before.starts_at != after.starts_at {
             let old = script.bind(EventStartRow::key(tenant, before.starts_at, step.after.id));
             script.push(format!("DELETE {old} RETURN NONE"));
@@ -260,12 +282,13 @@ impl EventsRepository {
         self.db.run(script).await.map(drop)
     }
 
-    /// Deletes an event if it is unchanged: at most 7 rows, its old versions, of which there are few before
+    /// Deletes an event if it is unchanged: at most 8 rows, its old versions, of which there are few before
     /// any booking, and holds that ended without one. `reminder` is its reminder's outbox entry.
     pub(in crate::modules) async fn delete(
         &self,
         tenant: &TenantId,
         inventory: &Inventory,
+        reference: Option<&Reference>,
         reminder: Option<&OutboxEntry>,
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
@@ -284,6 +307,7 @@ impl EventsRepository {
             inventory.event,
         ));
         script.push(format!("DELETE {start} RETURN NONE"));
+        script.remove(reference.map(|one| EventReferenceRow::key(tenant, one)));
         if let Some(entry) = reminder {
             remove_outbox(&mut script, std::slice::from_ref(entry));
             remove_notification(&mut script, tenant, inventory.event, entry.notification);
@@ -314,6 +338,18 @@ fn pairs(
         Ok((event.into_type()?, inventory.into_type()?))
     };
     pairs.map(pair).collect()
+}
+
+/// Adds the write of an event's reference, which no other event may have.
+fn add_reference(script: &mut Script, tenant: &TenantId, event: &StoredEvent) {
+    let Some(row) = EventReferenceRow::of(tenant, event) else {
+        return;
+    };
+    let id = script.bind(row.id.clone());
+    script.push(format!(
+        "IF record::exists({id}) {{ THROW '{REFERENCE_TAKEN}' }}"
+    ));
+    script.insert("event_reference", [row]);
 }
 
 /// Adds the write of a change to a reminder.

@@ -3,6 +3,7 @@
 //! Called by the repositories of bookings, events, holds and the waiting list.
 
 use super::{
+    claims::{ClaimReturn, add_returns},
     db::Script,
     models::{CustomerHoldRow, HoldDueRow, HoldRow, OpenHoldRow},
 };
@@ -17,7 +18,7 @@ pub(in crate::modules) struct HoldChange {
     pub(in crate::modules) after: Hold,
 }
 
-/// Adds holds, with the entries for their customers and their end: at most 5 rows for each. The
+/// Adds holds, with the entries for their customers and their end: at most 5 rows for each, and what those that end give back. The
 /// inventory's guard covers them, because every change of a hold also changes its event's inventory.
 pub(in crate::modules::repositories) fn add_holds(
     script: &mut Script,
@@ -49,6 +50,14 @@ pub(in crate::modules::repositories) fn add_holds(
             }
             Some(_) => changed.push(row),
         }
+    }
+    let ended = holds.iter().map(|change| &change.after);
+    let ended =
+        ended.filter(|hold| matches!(hold.status, HoldStatus::Released | HoldStatus::Expired));
+    for hold in ended.filter(|hold| !hold.claims.is_empty()) {
+        let at = hold.ended_at.unwrap_or(hold.expires_at);
+        let returns = ClaimReturn::all(hold.id.booking(), &hold.claims);
+        add_returns(script, tenant, returns, at);
     }
     script.replace(changed);
     // Ended holds first: in one group a customer may confirm a hold and make another.

@@ -9,17 +9,18 @@ use jiff::Timestamp;
 use surrealdb::types::RecordId;
 
 use super::{
+    claims::{ClaimReturn, add_returns},
     db::{Db, Script, StepError, SystemScope},
     models::{
-        BookingRow, HoldRow, IdRow, InventoryRow, PaymentDueRow, PaymentKeyRow, PaymentListRow,
-        PaymentRow, RefundRow, at_millisecond, millisecond, newest_first_key,
+        BookingRow, ClaimColumn, HoldRow, IdRow, InventoryRow, PaymentDueRow, PaymentKeyRow,
+        PaymentListRow, PaymentRow, RefundRow, at_millisecond, millisecond, newest_first_key,
     },
 };
 use crate::{
     error::{Error, Result},
     types::{
-        Booking, CancelCause, EventId, EventStatus, Hold, HoldId, Payment, PaymentId, PaymentKey,
-        PaymentsOf, Refund, RefundId, RefundState, TenantId,
+        Booking, CancelCause, ClaimUse, EventId, EventStatus, Hold, HoldId, Payment, PaymentId,
+        PaymentKey, PaymentsOf, Refund, RefundId, RefundState, TenantId,
     },
 };
 
@@ -351,8 +352,8 @@ impl PaymentsRepository {
         Ok((at_millisecond(at)?, due.collect::<Result<_>>()?))
     }
 
-    /// Up to `max` paid bookings of a cancelled event that are not written as cancelled yet.
-    pub(in crate::modules) async fn paid_of_cancelled(
+    /// Up to `max` bookings of a cancelled event that are not written as cancelled yet, and were paid or have claims.
+    pub(in crate::modules) async fn owing_of_cancelled(
         &self,
         tenant: &TenantId,
         event: EventId,
@@ -363,13 +364,14 @@ impl PaymentsRepository {
         let max = script.bind(i64::from(max));
         let index = script.push(format!(
             "SELECT * FROM type::record('booking', [$tenant, {event}]..[$tenant, {event}, ..]) \
-             WHERE cancelled_by = NONE AND payment != NONE LIMIT {max}"
+             WHERE cancelled_by = NONE AND (payment != NONE OR claims != NONE) LIMIT {max}"
         ));
         let rows: Vec<BookingRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(BookingRow::into_type).collect()
     }
 
-    /// Writes paid bookings of a cancelled event as cancelled, and their refunds: 1 row for each, and those of its payment.
+    /// Writes such bookings as cancelled, with their refunds and what they give back: 1 row for each, those of its payment, and 2 for
+    /// each claim.
     /// Nothing is written if one of them has changed.
     pub(in crate::modules) async fn cancel_with_event(
         &self,
@@ -379,8 +381,12 @@ impl PaymentsRepository {
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
         let cause = script.bind(CancelCause::Event.as_str().to_owned());
-        let now = script.bind(millisecond(now));
+        let at = script.bind(millisecond(now));
         for (booking, change) in bookings {
+            let returns = ClaimReturn::all(booking.id, &booking.claims);
+            add_returns(&mut script, tenant, returns, now);
+            let given_back = booking.claims.iter().map(ClaimUse::given_back);
+            let claims = script.bind(ClaimColumn::of(&given_back.collect::<Vec<_>>()));
             if let Some(change) = change {
                 add_payment(&mut script, tenant, change);
             }
@@ -388,7 +394,7 @@ impl PaymentsRepository {
             let total = script.bind(booking.total_minor);
             script.require(
                 format!(
-                    "UPDATE {key} SET cancelled_by = {cause}, cancelled_at = {now} \
+                    "UPDATE {key} SET cancelled_by = {cause}, cancelled_at = {at}, claims = {claims} \
                      WHERE cancelled_by = NONE AND total_minor = {total} RETURN VALUE id"
                 ),
                 STALE_PAID_BOOKING,

@@ -3,7 +3,7 @@
 //! Called by the verification module; calls models.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     time::Duration,
 };
 
@@ -12,7 +12,8 @@ use surrealdb::types::SurrealValue;
 use super::{
     db::{Count, Db, Script, StepError, SystemScope},
     models::{
-        BookingLineRow, BookingNumbersRow, BookingRow, CapacityLedgerRow, IdRow, InventoryRow,
+        BookingLineRow, BookingNumbersRow, BookingReferenceRow, BookingRow, CapacityLedgerRow,
+        ClaimUseRow, IdRow, InventoryRow,
     },
 };
 use crate::{
@@ -191,6 +192,56 @@ impl VerificationRepository {
             }
         }
         Ok(None)
+    }
+
+    /// The first of these bookings that its reference does not lead to.
+    pub(in crate::modules) async fn without_reference(
+        &self,
+        tenant: &TenantId,
+        bookings: &[Booking],
+    ) -> Result<Option<BookingId>> {
+        let own = bookings.iter();
+        let own: Vec<_> = own
+            .filter_map(|one| Some((one.id, BookingReferenceRow::of(tenant, one)?)))
+            .collect();
+        if own.is_empty() {
+            return Ok(None);
+        }
+        let mut script = Script::of(tenant);
+        let keys = own.iter().map(|(_, row)| row.id.clone());
+        let index = script.read_all(keys.collect::<Vec<_>>());
+        let rows: Vec<BookingReferenceRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let mut found = HashSet::new();
+        for row in rows {
+            found.insert(row.booking()?);
+        }
+        let lost = own.iter().find(|(booking, _)| !found.contains(booking));
+        Ok(lost.map(|(booking, _)| *booking))
+    }
+
+    /// The first of these bookings of whose claims the counters have something else.
+    pub(in crate::modules) async fn without_claims(
+        &self,
+        tenant: &TenantId,
+        bookings: &[Booking],
+    ) -> Result<Option<BookingId>> {
+        let mut wanted = HashMap::new();
+        for booking in bookings {
+            for one in &booking.claims {
+                let id = ClaimUseRow::key(tenant, &one.key, booking.id);
+                wanted.insert(id, (booking.id, one.left()));
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let mut script = Script::of(tenant);
+        let index = script.read_all(wanted.keys().cloned().collect::<Vec<_>>());
+        let rows: Vec<ClaimUseRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let found: HashMap<_, _> = rows.into_iter().map(|row| (row.id, row.amount)).collect();
+        let mut all = wanted.iter();
+        let wrong = all.find(|(id, (_, left))| found.get(id).copied().unwrap_or(0) != *left);
+        Ok(wrong.map(|(_, (booking, _))| *booking))
     }
 
     /// Up to `max` rows of an event's capacity ledger, after one revision and up to another.

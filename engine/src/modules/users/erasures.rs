@@ -113,6 +113,12 @@ impl UsersModule {
                 break;
             }
         }
+        loop {
+            after = repository.blank_payments(tenant, user, after).await?;
+            if after.is_none() {
+                break;
+            }
+        }
         repository.forget_notes(tenant, texts).await
     }
 

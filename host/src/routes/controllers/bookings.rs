@@ -1,33 +1,36 @@
 //! Bookings: book, show, list and cancel.
 
 pub(in crate::routes) mod export;
+mod responses;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{
-    BookLine, BookTickets, Booking, BookingId, BookingLine, BookingNumber, CancelTickets,
-    Cancellation, Engine, Error, EventId, Result, UserId, WithCustomer,
+    BookLine, BookTickets, BookingId, BookingNumber, CancelTickets, Engine, Error, EventId,
+    Reference, Result, UserId,
 };
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
-    Answer, PageResponse, created,
-    customers::CustomerResponse,
+    Answer, PageResponse,
+    booking_details::{AttendeeRequest, GivenDetails},
+    created,
     integers::{TicketCount, Whole},
-    sales::{SaleResponse, SellerResponse, SoldToRequest, sell_to},
+    sales::{SoldToRequest, sell_to},
     unconfirmed::UnconfirmedTickets,
 };
 use crate::routes::{
-    choices,
     extract::{
         AsCaller, AtCustomerPage, AtPage, ClientAddress, CustomerParams, Id, Json, OptionalJson,
         PageParams, Prefix,
     },
     refusals,
 };
+
+pub(in crate::routes) use responses::{BookingLineResponse, BookingResponse};
 
 /// The engine's name of the field in a booking of the short form.
 const FIRST_QUANTITY: &str = "lines[0].quantity";
@@ -53,6 +56,21 @@ pub(in crate::routes) struct CreateBookingRequest {
     /// Why it costs nothing, only with `customer`: the price is set to 0 after the policies decided. Customers do not see it.
     #[schema(min_length = 1, max_length = 200)]
     complimentary: Option<String>,
+    /// The platform's own name of the booking, unique within the tenant: visible ASCII characters.
+    #[schema(min_length = 1, max_length = 64)]
+    reference: Option<String>,
+    /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500.
+    metadata: Option<BTreeMap<String, String>>,
+    /// Codes for the tenant's policies to judge: up to 10 of 64 characters.
+    #[schema(max_items = 10)]
+    codes: Option<Vec<String>>,
+    /// Answers to the questions that are asked per booking, by the id of the question: a text, a number, true or false, or a list of
+    /// choices.
+    #[schema(value_type = Option<BTreeMap<String, Value>>)]
+    answers: Option<Map<String, Value>>,
+    /// Who is to have the tickets, with answers to the questions that are asked per ticket.
+    #[schema(max_items = 100)]
+    attendees: Option<Vec<AttendeeRequest>>,
 }
 
 /// A number of tickets of one type.
@@ -77,177 +95,6 @@ pub(in crate::routes) struct CancelBookingRequest {
     ticket_numbers: Option<Vec<Whole<u32>>>,
 }
 
-/// Tickets of a booking that were cancelled together.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::routes) struct CancellationResponse {
-    /// The time.
-    #[schema(value_type = String, format = DateTime)]
-    cancelled_at: Timestamp,
-    /// `customer` or `organizer`.
-    #[schema(value_type = choices::CancelledBy)]
-    cancelled_by: &'static str,
-    /// The number of tickets of all types.
-    num_tickets: u32,
-    /// The cancelled tickets.
-    lines: Vec<BookingLineResponse>,
-    /// Their numbers in the booking, in order.
-    ticket_numbers: Vec<u32>,
-    /// The refunded share of the price, in percent.
-    refund_percent: u32,
-    /// The refund, in minor units. The running total of a booking is rounded
-    /// down, not each part.
-    refund_minor: u64,
-}
-
-/// Tickets of one type at one price.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::routes) struct BookingLineResponse {
-    /// The ticket type.
-    ticket_type: String,
-    /// The number of tickets.
-    quantity: u32,
-    /// Price of one, in minor units.
-    unit_price_minor: u32,
-}
-
-/// Tickets that a customer booked.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::routes) struct BookingResponse {
-    /// The booking's id.
-    pub(super) id: String,
-    /// Its number for people, unique within the tenant.
-    #[schema(example = "7K3QX-9TB0A")]
-    booking_number: String,
-    /// The booked event.
-    event_id: String,
-    /// The customer who booked.
-    customer_id: String,
-    /// Who they are, where bookings are read. Null in answers to requests that make or cancel it, and if the account was
-    /// deleted.
-    customer: Option<CustomerResponse>,
-    /// `confirmed` or `cancelled`.
-    #[schema(value_type = choices::BookingStatus)]
-    status: &'static str,
-    /// The number of tickets of all types.
-    num_tickets: u32,
-    /// Its tickets, or those at its end.
-    lines: Vec<BookingLineResponse>,
-    /// Price of all `lines`, in minor units.
-    total_minor: u64,
-    /// Price of all its tickets, cancelled ones included, in minor units.
-    paid_minor: u64,
-    /// Price of its cancelled tickets, in minor units.
-    cancelled_minor: u64,
-    /// Texts of the tenant's policies about the prices, for the customer.
-    messages: Vec<String>,
-    /// The refund for all that was cancelled, in minor units. Boxoffice does not pay it out.
-    refund_due_minor: u64,
-    /// The refund, in minor units. The running total of a booking is rounded
-    /// down, not each part.
-    refund_minor: u64,
-    /// Its cancellations, in order. Cancelling the event adds none.
-    cancellations: Vec<CancellationResponse>,
-    /// ISO 4217 code of all its amounts.
-    currency: String,
-    /// How it came about.
-    #[schema(value_type = choices::SalesChannel)]
-    channel: &'static str,
-    /// Who sold it, for those who look after the event; null for customers, and if nobody did.
-    sold_by: Option<SellerResponse>,
-    /// Why it costs nothing, for those who look after the event; null for customers, and if it is not complimentary.
-    complimentary: Option<String>,
-    /// Its name in an import, for those who look after the event; null for customers, and if it was not imported.
-    reference: Option<String>,
-    /// The version of the event when it was made.
-    event_version: u64,
-    /// When it was booked.
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
-    /// When it was cancelled, if it was.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    cancelled_at: Option<Timestamp>,
-    /// `customer`, `organizer` or `event` (the whole event was cancelled).
-    #[schema(value_type = Option<choices::CancelledBy>)]
-    cancelled_by: Option<&'static str>,
-}
-
-impl From<&BookingLine> for BookingLineResponse {
-    fn from(line: &BookingLine) -> Self {
-        Self {
-            ticket_type: line.ticket_type.to_string(),
-            quantity: line.quantity,
-            unit_price_minor: line.unit_price_minor,
-        }
-    }
-}
-
-impl From<&Cancellation> for CancellationResponse {
-    fn from(one: &Cancellation) -> Self {
-        Self {
-            cancelled_at: one.at,
-            cancelled_by: one.cause.as_str(),
-            num_tickets: one.tickets(),
-            lines: one.lines.iter().map(BookingLineResponse::from).collect(),
-            ticket_numbers: one.numbers.clone(),
-            refund_percent: one.refund_percent,
-            refund_minor: one.refund_minor,
-        }
-    }
-}
-
-impl From<Booking> for BookingResponse {
-    fn from(booking: Booking) -> Self {
-        let channel = booking.channel().as_str();
-        let sale = SaleResponse::of(booking.sale.as_deref());
-        Self {
-            channel,
-            sold_by: sale.sold_by,
-            complimentary: sale.complimentary,
-            reference: sale.reference,
-            paid_minor: booking.paid_minor(),
-            cancelled_minor: booking.cancelled_minor(),
-            refund_due_minor: booking.refund_minor(),
-            refund_minor: booking.refund_minor(),
-            cancellations: booking
-                .cancellations
-                .iter()
-                .map(CancellationResponse::from)
-                .collect(),
-            id: booking.id.to_string(),
-            booking_number: booking.number.to_string(),
-            event_id: booking.event.to_string(),
-            customer_id: booking.customer.to_string(),
-            customer: None,
-            status: booking.status.as_str(),
-            num_tickets: booking.tickets(),
-            lines: booking
-                .lines
-                .iter()
-                .map(BookingLineResponse::from)
-                .collect(),
-            total_minor: booking.total_minor,
-            messages: booking.messages,
-            currency: booking.currency,
-            event_version: booking.event_version,
-            created_at: booking.created_at,
-            cancelled_at: booking.cancelled.map(|(_, at)| at),
-            cancelled_by: booking.cancelled.map(|(cause, _)| cause.as_str()),
-        }
-    }
-}
-
-impl From<WithCustomer<Booking>> for BookingResponse {
-    fn from(booking: WithCustomer<Booking>) -> Self {
-        Self {
-            customer: booking.person.map(CustomerResponse::from),
-            ..booking.item.into()
-        }
-    }
-}
-
 impl CreateBookingRequest {
     pub(super) fn command(&self) -> Result<BookTickets> {
         let lines = wanted_lines(self.num_tickets, self.lines.as_deref())?;
@@ -257,6 +104,14 @@ impl CreateBookingRequest {
             idempotency_key: None,
             expected_total_minor: self.expected_total_minor.map(|Whole(total)| total),
             sell_to: sell_to(self.customer.as_ref(), self.complimentary.as_deref())?,
+            details: GivenDetails {
+                reference: self.reference.as_deref(),
+                metadata: self.metadata.as_ref(),
+                codes: self.codes.as_deref(),
+                answers: self.answers.as_ref(),
+                attendees: self.attendees.as_deref(),
+            }
+            .command()?,
         })
     }
 
@@ -426,6 +281,20 @@ pub(in crate::routes) async fn find(
     Id(number): Id<BookingNumber>,
 ) -> Answer<JsonAnswer<BookingResponse>> {
     let found = engine.bookings().show_by_number(&caller, number).await?;
+    Ok(JsonAnswer(found.into()))
+}
+
+/// Shows the booking with a reference
+#[utoipa::path(get, path = "/api/booking-references/{reference}", tag = "bookings", operation_id = "find_booking_by_reference",
+    params(("reference" = String, Path, description = "The platform's own name of the booking")),
+    responses((status = 200, body = BookingResponse), refusals::Restricted))]
+pub(in crate::routes) async fn find_by_reference(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(reference): Id<Reference>,
+) -> Answer<JsonAnswer<BookingResponse>> {
+    let bookings = engine.bookings();
+    let found = bookings.show_by_reference(&caller, &reference).await?;
     Ok(JsonAnswer(found.into()))
 }
 

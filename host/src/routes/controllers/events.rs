@@ -3,6 +3,7 @@
 pub(in crate::routes) mod availability;
 pub(in crate::routes) mod clones;
 mod patch;
+mod questions;
 mod requests;
 mod responses;
 pub(in crate::routes) mod team;
@@ -14,7 +15,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use boxoffice_engine::{Engine, EventChange, EventId, EventStatus};
+use boxoffice_engine::{Engine, EventChange, EventId, EventStatus, Reference};
 use serde_json::{Map, Value};
 use utoipa::IntoParams;
 
@@ -44,7 +45,7 @@ struct SeenVersion {
 ///
 /// Without `status` it is published at once.
 #[utoipa::path(post, path = "/api/events", tag = "events", request_body = CreateEventRequest,
-    responses((status = 201, body = EventResponse, headers(("Location" = String), ("ETag" = String))), refusals::RestrictedKeyed))]
+    responses((status = 201, body = EventResponse, headers(("Location" = String), ("ETag" = String))), refusals::CreateEvent))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -86,6 +87,23 @@ pub(in crate::routes) async fn show(
     Id(event): Id<EventId>,
 ) -> Answer<Response> {
     let event = EventResponse::from(engine.events().show(&caller, event).await?);
+    let version = event.version;
+    Ok(with_etag(version, JsonAnswer(event).into_response()))
+}
+
+/// Shows the event with a reference
+#[utoipa::path(get, path = "/api/event-references/{reference}", tag = "events", operation_id = "find_event_by_reference",
+    security((), ("bearer" = [])),
+    params(("reference" = String, Path, description = "The platform's own name of the event")),
+    responses((status = 200, body = EventResponse, headers(("ETag" = String))), refusals::Restricted))]
+pub(in crate::routes) async fn find_by_reference(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(reference): Id<Reference>,
+) -> Answer<Response> {
+    let events = engine.events();
+    let event = events.show_by_reference(&caller, &reference).await?;
+    let event = EventResponse::from(event);
     let version = event.version;
     Ok(with_etag(version, JsonAnswer(event).into_response()))
 }

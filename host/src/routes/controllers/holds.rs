@@ -1,15 +1,17 @@
 //! Holds: create, show, extend, confirm and release.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};
-use boxoffice_engine::{Engine, Hold, HoldId, WithCustomer};
+use boxoffice_engine::{ChangeHold, ConfirmHold, Engine, Hold, HoldId, Result, WithCustomer};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
     Answer, PageResponse,
+    booking_details::{AttendeeRequest, DetailsResponse, GivenDetails, TicketHolderResponse},
     bookings::{BookingLineResponse, BookingResponse, CreateBookingRequest, own_lines},
     created,
     customers::CustomerResponse,
@@ -55,6 +57,17 @@ pub(in crate::routes) struct HoldResponse {
     sold_by: Option<SellerResponse>,
     /// Why it costs nothing, for those who look after the event; null for customers, and if it is not complimentary.
     complimentary: Option<String>,
+    /// The platform's own name of it, unique within the tenant; null if it has none.
+    reference: Option<String>,
+    /// The platform's own strings.
+    metadata: BTreeMap<String, String>,
+    /// Codes that were given for the tenant's policies to judge.
+    codes: Vec<String>,
+    /// Answers, by the id of the question: a text, a number, true or false, or a list of choices.
+    #[schema(value_type = BTreeMap<String, Value>)]
+    answers: BTreeMap<String, Value>,
+    /// Who has the tickets, as far as the customer named them, by the number of the ticket.
+    attendees: Vec<TicketHolderResponse>,
     /// The version of the event when it was made.
     event_version: u64,
     /// When it was created.
@@ -75,10 +88,16 @@ pub(in crate::routes) struct HoldResponse {
 impl From<Hold> for HoldResponse {
     fn from(hold: Hold) -> Self {
         let sale = SaleResponse::of(hold.sale.as_deref());
+        let details = DetailsResponse::of(hold.details.as_deref());
         Self {
             channel: hold.channel().as_str(),
             sold_by: sale.sold_by,
             complimentary: sale.complimentary,
+            reference: details.reference,
+            metadata: details.metadata,
+            codes: details.codes,
+            answers: details.answers,
+            attendees: details.attendees,
             id: hold.id.to_string(),
             event_id: hold.event.to_string(),
             customer_id: hold.customer.to_string(),
@@ -116,6 +135,77 @@ pub(in crate::routes) struct ConfirmHoldRequest {
     /// offer may be lower than offered, but not higher.
     #[schema(value_type = Option<u64>)]
     expected_total_minor: Option<Whole<u64>>,
+    /// The platform's own name of the booking, unique within the tenant: visible ASCII characters.
+    #[schema(min_length = 1, max_length = 64)]
+    reference: Option<String>,
+    /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500.
+    metadata: Option<BTreeMap<String, String>>,
+    /// Codes for the tenant's policies to judge: up to 10 of 64 characters. Only for an offer from the waiting list: other holds keep
+    /// theirs.
+    #[schema(max_items = 10)]
+    codes: Option<Vec<String>>,
+    /// Answers to the questions that are asked per booking, by the id of the question: a text, a number, true or false, or a list of
+    /// choices.
+    #[schema(value_type = Option<BTreeMap<String, Value>>)]
+    answers: Option<Map<String, Value>>,
+    /// Who is to have the tickets, with answers to the questions that are asked per ticket.
+    #[schema(max_items = 100)]
+    attendees: Option<Vec<AttendeeRequest>>,
+}
+
+/// What a hold carries beside its tickets. Each member replaces what was there; those that are left out stay.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct ChangeHoldRequest {
+    /// The platform's own name of the booking, unique within the tenant: visible ASCII characters.
+    #[schema(min_length = 1, max_length = 64)]
+    reference: Option<String>,
+    /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500.
+    metadata: Option<BTreeMap<String, String>>,
+    /// Codes for the tenant's policies to judge: up to 10 of 64 characters. Only for an offer from the waiting list: other holds keep
+    /// theirs.
+    #[schema(max_items = 10)]
+    codes: Option<Vec<String>>,
+    /// Answers to the questions that are asked per booking, by the id of the question: a text, a number, true or false, or a list of
+    /// choices.
+    #[schema(value_type = Option<BTreeMap<String, Value>>)]
+    answers: Option<Map<String, Value>>,
+    /// Who is to have the tickets, with answers to the questions that are asked per ticket.
+    #[schema(max_items = 100)]
+    attendees: Option<Vec<AttendeeRequest>>,
+}
+
+impl ConfirmHoldRequest {
+    fn command(&self, hold: HoldId) -> Result<ConfirmHold> {
+        Ok(ConfirmHold {
+            hold,
+            expected_total_minor: self.expected_total_minor.map(|Whole(total)| total),
+            details: GivenDetails {
+                reference: self.reference.as_deref(),
+                metadata: self.metadata.as_ref(),
+                codes: self.codes.as_deref(),
+                answers: self.answers.as_ref(),
+                attendees: self.attendees.as_deref(),
+            }
+            .command()?,
+        })
+    }
+}
+
+impl ChangeHoldRequest {
+    fn command(&self, hold: HoldId) -> Result<ChangeHold> {
+        Ok(ChangeHold {
+            hold,
+            details: GivenDetails {
+                reference: self.reference.as_deref(),
+                metadata: self.metadata.as_ref(),
+                codes: self.codes.as_deref(),
+                answers: self.answers.as_ref(),
+                attendees: self.attendees.as_deref(),
+            }
+            .command()?,
+        })
+    }
 }
 
 /// Holds tickets for the caller, or for a customer that they are sold to
@@ -165,6 +255,24 @@ pub(in crate::routes) async fn show(
     Ok(JsonAnswer(engine.holds().show(&caller, hold).await?.into()))
 }
 
+/// Changes what a hold carries beside its tickets: for its customer, the event's organizer, the tenant's owner and staff
+///
+/// Each member replaces what was there; those that are left out stay. Answers that are required may be missing until the hold is
+/// confirmed, or a payment is opened for it.
+#[utoipa::path(patch, path = "/api/holds/{id}", tag = "holds", request_body = ChangeHoldRequest, operation_id = "change_hold",
+    params(("id" = String, Path, description = "Which hold")),
+    responses((status = 200, body = HoldResponse), refusals::ChangeHold))]
+pub(in crate::routes) async fn change(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(hold): Id<HoldId>,
+    Json(request): Json<ChangeHoldRequest>,
+) -> Answer<JsonAnswer<HoldResponse>> {
+    let command = request.command(hold)?;
+    let changed = engine.holds().change(&caller, command).await?;
+    Ok(JsonAnswer(changed.into()))
+}
+
 /// Extends a hold once, by the time it was made for: for its customer, the event's organizer, the tenant's owner and staff
 #[utoipa::path(post, path = "/api/holds/{id}/extend", tag = "holds",
     params(("id" = String, Path, description = "Which hold")),
@@ -193,9 +301,8 @@ pub(in crate::routes) async fn confirm(
     Id(hold): Id<HoldId>,
     OptionalJson(request): OptionalJson<ConfirmHoldRequest>,
 ) -> Answer<Response> {
-    let expected = request.expected_total_minor.map(|Whole(total)| total);
-    let holds = engine.holds();
-    let booking = holds.accept(&caller, hold, expected).await?;
+    let command = request.command(hold)?;
+    let booking = engine.holds().accept(&caller, command).await?;
     let booking = BookingResponse::from(booking);
     Ok(created(
         &format!("{prefix}/api/bookings/{}", booking.id),

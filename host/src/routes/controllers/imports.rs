@@ -1,8 +1,11 @@
 //! Imports of bookings: many rows in one request, with an outcome for each.
 
+use std::collections::BTreeMap;
+
 use axum::{Json as JsonAnswer, extract::State};
 use boxoffice_engine::{
-    Engine, Error, ImportBookings, ImportOutcome, ImportRow, ImportedTickets, Label, Result,
+    Engine, Error, ImportBookings, ImportOutcome, ImportRow, ImportedTickets, Label, Metadata,
+    Result,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -66,6 +69,8 @@ pub(in crate::routes) struct ImportRowRequest {
     /// When all its tickets were checked in, if they were.
     #[schema(value_type = Option<String>, format = DateTime)]
     checked_in_at: Option<String>,
+    /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500.
+    metadata: Option<BTreeMap<String, String>>,
 }
 
 /// Tickets that imported bookings take.
@@ -142,7 +147,7 @@ impl ImportRowRequest {
         let ticket_type = ticket_type.map(|named| Label::parse("ticketType", named));
         let TicketCount(quantity) = self.quantity;
         Ok(ImportRow {
-            reference: self.reference.clone(),
+            reference: self.reference.parse()?,
             event: event.map_err(|_: Error| Error::field("eventId", no_event))?,
             ticket_type: ticket_type.transpose()?,
             quantity,
@@ -153,6 +158,7 @@ impl ImportRowRequest {
                 Some(at) => Some(instant(at, "checkedInAt")?),
                 None => None,
             },
+            metadata: Metadata::parse("metadata", self.metadata.clone().unwrap_or_default())?,
         })
     }
 

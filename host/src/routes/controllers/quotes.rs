@@ -1,13 +1,17 @@
 //! Quotes.
 
+use std::collections::BTreeMap;
+
 use axum::{Json as JsonAnswer, extract::State};
-use boxoffice_engine::{Engine, Error, Quote, QuoteTickets};
+use boxoffice_engine::{Engine, Error, NewBookingDetails, Quote, QuoteTickets, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
     Answer,
+    booking_details::{AttendeeRequest, GivenDetails},
     bookings::{BookLineRequest, BookingLineResponse, at_num_tickets, wanted_lines},
     integers::TicketCount,
 };
@@ -29,6 +33,21 @@ pub(in crate::routes) struct QuoteRequest {
     lines: Option<Vec<BookLineRequest>>,
     /// The customer who would get them, for those who may sell to them; without it the caller.
     customer_id: Option<String>,
+    /// The platform's own name of the booking, unique within the tenant: visible ASCII characters.
+    #[schema(min_length = 1, max_length = 64)]
+    reference: Option<String>,
+    /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500.
+    metadata: Option<BTreeMap<String, String>>,
+    /// Codes for the tenant's policies to judge: up to 10 of 64 characters.
+    #[schema(max_items = 10)]
+    codes: Option<Vec<String>>,
+    /// Answers to the questions that are asked per booking, by the id of the question: a text, a number, true or false, or a list of
+    /// choices.
+    #[schema(value_type = Option<BTreeMap<String, Value>>)]
+    answers: Option<Map<String, Value>>,
+    /// Who is to have the tickets, with answers to the questions that are asked per ticket.
+    #[schema(max_items = 100)]
+    attendees: Option<Vec<AttendeeRequest>>,
 }
 
 /// What tickets would cost now.
@@ -69,6 +88,19 @@ impl From<Quote> for QuoteResponse {
     }
 }
 
+impl QuoteRequest {
+    fn details(&self) -> Result<NewBookingDetails> {
+        let given = GivenDetails {
+            reference: self.reference.as_deref(),
+            metadata: self.metadata.as_ref(),
+            codes: self.codes.as_deref(),
+            answers: self.answers.as_ref(),
+            attendees: self.attendees.as_deref(),
+        };
+        given.command()
+    }
+}
+
 /// Tells what tickets would cost now, as the policies decide
 ///
 /// Nothing is written or reserved. What a booking would be refused for, a quote is refused for. A booking with the quote's total as
@@ -86,6 +118,7 @@ pub(in crate::routes) async fn create(
         event: request.event_id.parse()?,
         lines: wanted_lines(request.num_tickets, request.lines.as_deref())?,
         customer: customer.map_err(unknown)?,
+        details: request.details()?,
     };
     let quote = engine.bookings().quote(&caller, command).await;
     let quote = quote.map_err(|error| match request.num_tickets {

@@ -58,7 +58,6 @@ impl From<Seller> for SellerResponse {
 pub(super) struct SaleResponse {
     pub(super) sold_by: Option<SellerResponse>,
     pub(super) complimentary: Option<String>,
-    pub(super) reference: Option<String>,
 }
 
 impl SaleResponse {
@@ -66,7 +65,6 @@ impl SaleResponse {
         let sale = sale.map(|sale| Self {
             sold_by: sale.seller.map(SellerResponse::from),
             complimentary: sale.complimentary.as_ref().map(ToString::to_string),
-            reference: sale.reference.clone(),
         });
         sale.unwrap_or_default()
     }

@@ -1,6 +1,6 @@
 //! Waiting lists: joining, leaving, the caller's place, and the list for those who manage the event.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json as JsonAnswer, extract::State, http::StatusCode, response::Response};
 use boxoffice_engine::{
@@ -9,10 +9,12 @@ use boxoffice_engine::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
     Answer, PageResponse,
+    booking_details::{AttendeeRequest, DetailsResponse, GivenDetails, TicketHolderResponse},
     bookings::{BookLineRequest, at_num_tickets, wanted_lines},
     created,
     customers::CustomerResponse,
@@ -35,6 +37,21 @@ pub(in crate::routes) struct JoinWaitlistRequest {
     num_tickets: Option<TicketCount>,
     /// The numbers of tickets by type; instead of `numTickets`. 1 to 10 lines, each type once.
     lines: Option<Vec<BookLineRequest>>,
+    /// The platform's own name of the booking, unique within the tenant: visible ASCII characters.
+    #[schema(min_length = 1, max_length = 64)]
+    reference: Option<String>,
+    /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500.
+    metadata: Option<BTreeMap<String, String>>,
+    /// Codes for the tenant's policies to judge: up to 10 of 64 characters.
+    #[schema(max_items = 10)]
+    codes: Option<Vec<String>>,
+    /// Answers to the questions that are asked per booking, by the id of the question: a text, a number, true or false, or a list of
+    /// choices.
+    #[schema(value_type = Option<BTreeMap<String, Value>>)]
+    answers: Option<Map<String, Value>>,
+    /// Who is to have the tickets, with answers to the questions that are asked per ticket.
+    #[schema(max_items = 100)]
+    attendees: Option<Vec<AttendeeRequest>>,
 }
 
 /// A number of tickets of one type.
@@ -86,6 +103,17 @@ pub(in crate::routes) struct WaitlistEntryResponse {
     /// When they joined.
     #[schema(value_type = String, format = DateTime)]
     joined_at: Timestamp,
+    /// The platform's own name of it, unique within the tenant; null if it has none.
+    reference: Option<String>,
+    /// The platform's own strings.
+    metadata: BTreeMap<String, String>,
+    /// Codes that were given for the tenant's policies to judge.
+    codes: Vec<String>,
+    /// Answers, by the id of the question: a text, a number, true or false, or a list of choices.
+    #[schema(value_type = BTreeMap<String, Value>)]
+    answers: BTreeMap<String, Value>,
+    /// Who has the tickets, as far as the customer named them, by the number of the ticket.
+    attendees: Vec<TicketHolderResponse>,
 }
 
 /// One pass over a waiting list in which entries were passed over.
@@ -162,6 +190,7 @@ impl From<WaitlistPlace> for WaitlistPlaceResponse {
 impl From<WithCustomer<WaitlistEntry>> for WaitlistEntryResponse {
     fn from(listed: WithCustomer<WaitlistEntry>) -> Self {
         let entry = listed.item;
+        let details = DetailsResponse::of(entry.details.as_deref());
         Self {
             customer: listed.person.map(CustomerResponse::from),
             number: entry.number,
@@ -169,6 +198,11 @@ impl From<WithCustomer<WaitlistEntry>> for WaitlistEntryResponse {
             num_tickets: entry.tickets(),
             lines: entry.lines.iter().map(WantedLineResponse::from).collect(),
             joined_at: entry.joined_at,
+            reference: details.reference,
+            metadata: details.metadata,
+            codes: details.codes,
+            answers: details.answers,
+            attendees: details.attendees,
         }
     }
 }
@@ -199,6 +233,14 @@ impl JoinWaitlistRequest {
         Ok(JoinWaitlist {
             event,
             lines: wanted_lines(self.num_tickets, self.lines.as_deref())?,
+            details: GivenDetails {
+                reference: self.reference.as_deref(),
+                metadata: self.metadata.as_ref(),
+                codes: self.codes.as_deref(),
+                answers: self.answers.as_ref(),
+                attendees: self.attendees.as_deref(),
+            }
+            .command()?,
         })
     }
 

@@ -19,6 +19,7 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
             ("get", "/api/events"),
             ("get", "/api/events/{id}"),
             ("get", "/api/events/{id}/availability"),
+            ("get", "/api/event-references/{reference}"),
             ("get", "/api/events/{id}/team"),
             ("get", "/api/events/{id}/ticket-types/{type}"),
         ],
@@ -43,6 +44,8 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
         Scope::BookingsRead,
         &[
             ("get", "/api/booking-numbers/{number}"),
+            ("get", "/api/booking-references/{reference}"),
+            ("get", "/api/claims"),
             ("get", "/api/bookings/{id}"),
             ("get", "/api/bookings/{id}/decision"),
             ("get", "/api/bookings/{id}/tickets"),

@@ -265,10 +265,7 @@ async fn an_offer_of_the_waiting_list_is_paid_like_a_hold() {
         ticket_type: None,
         quantity: 1,
     }];
-    let join = JoinWaitlist {
-        event: event.id,
-        lines,
-    };
+    let join = JoinWaitlist::new(event.id, lines);
     waitlist.join(&ben, join).await.expect("a place");
     bookings
         .cancel(&ann, booking.id)

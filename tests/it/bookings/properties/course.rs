@@ -52,10 +52,7 @@ impl Run<'_> {
         customer: usize,
         quantities: [u32; 2],
     ) -> Result<(), TestCaseError> {
-        let command = JoinWaitlist {
-            event: self.event.id,
-            lines: self.lines(quantities),
-        };
+        let command = JoinWaitlist::new(self.event.id, self.lines(quantities));
         let waitlist = self.world.engine().waitlist();
         let joined = waitlist
             .join(&self.world.customers[customer], command)

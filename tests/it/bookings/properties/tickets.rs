@@ -40,6 +40,7 @@ impl Run<'_> {
             idempotency_key,
             expected_total_minor: Some(u64::from(total(quantities)) * PRICE),
             sell_to: None,
+            details: Default::default(),
         };
         let bookings = self.world.engine().bookings();
         let booked = bookings

@@ -73,6 +73,9 @@ impl Context {
                 time_zone: "Europe/Berlin".to_owned(),
                 location: None,
                 reminder: Reminder::AsTenant,
+                reference: None,
+                metadata: Default::default(),
+                questions: Vec::new(),
             },
             status: EventStatus::Published,
             ticket_types: types

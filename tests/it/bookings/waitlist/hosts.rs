@@ -29,10 +29,7 @@ async fn an_offer_is_told_by_mail_and_passes_on_when_its_time_is_over() {
     let booking = platform.book(&people[0], event, 2).await;
     platform.settle().await;
     let waitlist = platform.engine.waitlist();
-    let command = JoinWaitlist {
-        event,
-        lines: BookTickets::general(event, 2).lines,
-    };
+    let command = JoinWaitlist::new(event, BookTickets::general(event, 2).lines);
     for person in &people[1..] {
         waitlist
             .join(person, command.clone())
@@ -127,7 +124,7 @@ async fn two_hosts_offer_each_ticket_once() {
         let lines = BookTickets::general(event, 1 + (index % 3) as u32).lines;
         async move {
             host.waitlist()
-                .join(person, JoinWaitlist { event, lines })
+                .join(person, JoinWaitlist::new(event, lines))
                 .await
         }
     }));

@@ -313,10 +313,7 @@ async fn a_list_is_bounded_and_a_cancelled_event_offers_nothing() {
     }
     let booking = platform.book(&people[0], event, 1).await;
     let waitlist = platform.engine.waitlist();
-    let command = JoinWaitlist {
-        event,
-        lines: BookTickets::general(event, 1).lines,
-    };
+    let command = JoinWaitlist::new(event, BookTickets::general(event, 1).lines);
     for person in &people[1..3] {
         waitlist
             .join(person, command.clone())

@@ -9,7 +9,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use boxoffice_engine::{
-    BookTickets, ErrorCode, JoinWaitlist, UserRole,
+    BookTickets, ConfirmHold, ErrorCode, JoinWaitlist, UserRole,
     ports::{BookingView, Decision, HookFailure, Policy},
 };
 use boxoffice_tests::{TestPlatform, assert_verified};
@@ -36,6 +36,7 @@ impl Policy for AtMost {
         Ok(Decision::Adjust {
             unit_prices_minor: vec![price; request.lines.len()],
             messages: Vec::new(),
+            claims: Vec::new(),
         })
     }
 }
@@ -81,9 +82,9 @@ async fn policies_decide_at_acceptance_and_a_no_passes_the_tickets_on() {
     let [ann, ben, cal] = [&people[0], &people[1], &people[2]];
     let of_ann = platform.book(ann, event, 2).await;
     platform.book(ben, event, 2).await;
-    let join = |quantity| JoinWaitlist {
-        event,
-        lines: BookTickets::general(event, quantity).lines,
+    let join = |quantity| {
+        let lines = BookTickets::general(event, quantity).lines;
+        JoinWaitlist::new(event, lines)
     };
     let waitlist = platform.engine.waitlist();
     // Ben would have four then: nobody asks before he accepts.
@@ -125,12 +126,13 @@ async fn policies_decide_at_acceptance_and_a_no_passes_the_tickets_on() {
     price.store(1200, Ordering::SeqCst);
     let dearer = holds.confirm(cal, offer.id).await.unwrap_err();
     assert_eq!(dearer.code(), ErrorCode::PriceChanged);
-    let other = holds.accept(cal, offer.id, Some(2000)).await.unwrap_err();
+    let at = |total| ConfirmHold {
+        expected_total_minor: Some(total),
+        ..ConfirmHold::as_held(offer.id)
+    };
+    let other = holds.accept(cal, at(2000)).await.unwrap_err();
     assert_eq!(other.code(), ErrorCode::PriceChanged);
-    let booking = holds
-        .accept(cal, offer.id, Some(2400))
-        .await
-        .expect("a booking");
+    let booking = holds.accept(cal, at(2400)).await.expect("a booking");
     assert_eq!(
         (booking.id, booking.total_minor),
         (offer.id.booking(), 2400)

@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use boxoffice_engine::{AddOperator, Caller, EmailAddress, Error, Label, TenantId, UserRole};
 use boxoffice_host::{Authenticate, RouterOptions};
 use boxoffice_tests::{
-    Account, Answer, AtMost, Client, Component, Hosted, TestPlatform,
+    Account, Answer, AtMost, Client, CodeUses, Component, Hosted, TestPlatform,
     api::{event_body, path_of, text},
     plugin_host, plugin_settings, quick_settings, ticket_codes, upload,
 };
@@ -36,6 +36,7 @@ pub(super) async fn all() -> Seen {
     stage.events(&mut seen).await;
     stage.sales(&mut seen).await;
     stage.holds(&mut seen).await;
+    stage.references(&mut seen).await;
     stage.payments(&mut seen).await;
     stage.waiting(&mut seen).await;
     stage.bookings(&mut seen).await;
@@ -58,7 +59,8 @@ impl Stage {
         settings.limits.plugin_versions_max = 3;
         let describe = |builder: boxoffice_engine::EngineBuilder| {
             let builder = builder.settings(settings).plugins(runtime);
-            builder.ticket_codes(ticket_codes()).policy(AtMost(4))
+            let builder = builder.ticket_codes(ticket_codes());
+            builder.policy(AtMost(4)).policy(CodeUses { limit: 1 })
         };
         let platform = TestPlatform::with(describe).await;
         platform.may_owe();
@@ -233,6 +235,18 @@ impl Stage {
         self.ann.post(&act("release"), json!({})).await.expect(200);
         let late = self.ann.post(&act("confirm"), json!({})).await;
         seen.note(late, 409, "hold-ended");
+    }
+
+    async fn references(&self, seen: &mut Seen) {
+        let event = self.event(json!({})).await;
+        let body = json!({"eventId": event["id"], "numTickets": 1, "reference": "order-4711"});
+        let first = self.ann.post("/api/bookings", body.clone()).await;
+        first.expect(201);
+        let second = self.ben.post("/api/bookings", body).await;
+        seen.note(second, 409, "reference-taken");
+        let body = json!({"eventId": event["id"], "numTickets": 2, "codes": ["SPRING"]});
+        let used_up = self.ann.post("/api/bookings", body).await;
+        seen.note(used_up, 409, "claim-exhausted");
     }
 
     async fn payments(&self, seen: &mut Seen) {

@@ -80,6 +80,8 @@ pub(super) enum Thing {
     TicketType,
     Booking,
     BookingNumber,
+    BookingReference,
+    EventReference,
     Ticket,
     Hold,
     /// One that costs something.
@@ -219,6 +221,8 @@ impl Context {
             Thing::TypedEvent => self.north.typed_event.clone(),
             Thing::TicketType => self.north.ticket_type.clone(),
             Thing::BookingNumber => self.north.booking_number.clone(),
+            Thing::BookingReference => self.north.booking_reference.clone(),
+            Thing::EventReference => self.north.event_reference.clone(),
             Thing::Booking => self.north.booking.clone(),
             Thing::Ticket => format!("{}.1", self.north.booking),
             Thing::Hold => self.north.hold.clone(),

@@ -42,6 +42,14 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "GET",
+        "/api/operator/verification/claims",
+        Door::Operator,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "GET",
         "/api/operator/verification/payments",
         Door::Operator,
         Thing::None,

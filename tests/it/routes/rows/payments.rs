@@ -16,6 +16,7 @@ pub(super) const ROWS: &[Row] = &[
         201,
     ),
     row("GET", "/api/payments", Door::Owner, Thing::None, None, 200),
+    row("GET", "/api/claims", Door::Owner, Thing::None, None, 200),
     row(
         "GET",
         "/api/payments/{provider}/{reference}",

@@ -24,8 +24,8 @@ use crate::{
         PluginOutcome, PluginRequest, WhenNotLoaded, judge,
     },
     types::{
-        ActivePlugin, Booking, BookingLine, DecisionRecord, DecisionStep, Event, EventStatus,
-        PluginSet, SalesChannel, TenantId,
+        ActivePlugin, Booking, BookingDetails, BookingLine, Claim, DecisionRecord, DecisionStep,
+        Event, EventStatus, PluginSet, SalesChannel, TenantId,
     },
 };
 
@@ -50,6 +50,7 @@ pub(crate) struct BookingCheck {
     event_version: u64,
     revision: i64,
     messages: Vec<String>,
+    claims: Vec<Claim>,
 }
 
 impl BookingCheck {
@@ -85,6 +86,7 @@ impl BookingCheck {
                     .as_ref()
                     .map_or(SalesChannel::Own, |sale| sale.channel),
                 seller: request.sale.as_ref().and_then(|sale| sale.seller),
+                details: details_seen(request, input),
                 now,
             },
             record: DecisionRecord {
@@ -94,6 +96,7 @@ impl BookingCheck {
             event_version: input.event_version,
             revision: input.revision,
             messages: Vec::new(),
+            claims: Vec::new(),
         })
     }
 
@@ -102,9 +105,20 @@ impl BookingCheck {
     /// # Errors
     /// `policy-rejected`: a no ends the request.
     pub(crate) fn apply(&mut self, outcome: PolicyOutcome) -> Result<()> {
-        let Some((prices, messages)) = accepted(outcome)? else {
+        let Some(Adjustment {
+            prices,
+            messages,
+            claims,
+        }) = accepted(outcome)?
+        else {
             return Ok(());
         };
+        if claims.len() + self.claims.len() > Claim::PER_BOOKING_MAX {
+            return Err(unavailable(HookFailure::Failed(
+                "the policies together make more than 32 claims".to_owned(),
+            )));
+        }
+        self.claims.extend(claims);
         let lines: &mut [LineView] = &mut self.view.lines;
         for (line, price) in lines.iter_mut().zip(prices) {
             line.unit_price_minor = price;
@@ -122,9 +136,20 @@ impl BookingCheck {
             tickets_in_event: self.view.customer.tickets_in_event,
             unit_prices_minor: unit_prices(&self.view.lines),
             messages: self.messages,
+            claims: self.claims,
             record: (!self.record.steps.is_empty()).then_some(self.record),
         }
     }
+}
+
+/// What the booking is to carry: what the request gives, or what the offer that it accepts has.
+fn details_seen(request: &RequestedBooking, input: &PolicyInput) -> BookingDetails {
+    let offered = input
+        .offered
+        .as_ref()
+        .and_then(|hold| hold.details.as_deref());
+    let details = request.details.checked.as_deref().or(offered);
+    details.cloned().unwrap_or_default()
 }
 
 /// What policies see of a customer's cancellation of some lines of a booking.
@@ -145,24 +170,38 @@ pub(crate) fn cancellation_view(
             pseudonym: pseudonym(tenant, booking.customer),
             tickets_in_event,
         },
+        details: booking.details.as_deref().cloned().unwrap_or_default(),
         now,
     }
+}
+
+/// What a policy changes of a booking that it accepts.
+pub(crate) struct Adjustment {
+    /// Price of one ticket for each line, in minor units.
+    prices: Vec<u32>,
+    messages: Vec<String>,
+    claims: Vec<Claim>,
 }
 
 /// Turns a no into a refusal. Returns the prices and messages of a policy that adjusts them.
 ///
 /// # Errors
 /// `policy-rejected`.
-pub(crate) fn accepted(outcome: PolicyOutcome) -> Result<Option<(Vec<u32>, Vec<String>)>> {
+pub(crate) fn accepted(outcome: PolicyOutcome) -> Result<Option<Adjustment>> {
     match outcome {
         PolicyOutcome::Skipped(_) | PolicyOutcome::Answered(Decision::Accept) => Ok(None),
         PolicyOutcome::Answered(Decision::Reject { code, reason }) => {
             Err(Error::new(ErrorCode::PolicyRejected, reason).policy_code(code))
         }
         PolicyOutcome::Answered(Decision::Adjust {
-            unit_prices_minor,
+            unit_prices_minor: prices,
             messages,
-        }) => Ok(Some((unit_prices_minor, messages))),
+            claims,
+        }) => Ok(Some(Adjustment {
+            prices,
+            messages,
+            claims,
+        })),
     }
 }
 

@@ -37,8 +37,11 @@ pub(super) fn event_view(event: &Event) -> EventView {
                 id: kind.id.to_string(),
                 name: kind.name.to_string(),
                 price_minor: kind.price_minor,
+                metadata: kind.metadata.clone(),
             })
             .collect(),
+        reference: event.details.reference.clone(),
+        metadata: event.details.metadata.clone(),
     }
 }
 

@@ -44,7 +44,7 @@ impl Kind for BookingCancelled {
             return;
         };
         // As this cancellation left it, whatever came after: that has a mail of its own.
-        data["bookings"] = json!([booking_data(context.event, &booking)]);
+        data["bookings"] = json!([booking_data(context, &booking)]);
         data["cancellation"] = json!({
             "cancelledBy": one.cause,
             "isWhole": booking.status == BookingStatus::Cancelled,

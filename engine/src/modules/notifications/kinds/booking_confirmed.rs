@@ -33,6 +33,7 @@ impl Kind for BookingConfirmed {
             json!({
                 "number": ticket.number,
                 "name": ticket.name,
+                "attendee": ticket.attendee.as_ref().filter(|_| context.recipient.email_verified),
                 "code": ticket.code,
                 "imageId": ticket.image_id(),
             })

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::types::{
-    Announcement, Booking, EmailAddress, Event, EventDetails, Hold, NotificationId,
+    Announcement, Booking, EmailAddress, Event, EventDetails, Hold, Label, NotificationId,
     NotificationKind, PluginQuarantine, Tenant, User,
 };
 
@@ -60,6 +60,8 @@ pub(crate) struct MailTicket {
     pub(crate) number: u32,
     /// What its type is called.
     pub(crate) name: String,
+    /// The name of who has it, if the booking's customer named them.
+    pub(crate) attendee: Option<Label>,
     /// What is shown at the door.
     pub(crate) code: String,
 }

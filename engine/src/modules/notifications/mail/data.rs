@@ -6,13 +6,16 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
 use super::context::MailContext;
-use crate::types::{Booking, BookingLine, CancelCause, Event, EventDetails, Label, known_zone};
+use crate::types::{
+    AnswerValue, Answers, Booking, BookingLine, CancelCause, Event, EventDetails, Label, Metadata,
+    QuestionId, known_zone,
+};
 
 /// What templates see of every mail, in one shape: what is not known is `null`, lists may be empty. A kind adds its own.
 pub(super) fn common_data(context: &MailContext<'_>) -> Value {
     let event = context.event;
     let bookings = context.bookings.iter();
-    let bookings = bookings.map(|booking| booking_data(event, booking));
+    let bookings = bookings.map(|booking| booking_data(context, booking));
     json!({
         "kind": context.kind,
         "tenant": { "name": context.tenant.name },
@@ -47,7 +50,16 @@ fn event_data(event: &Event) -> Value {
         "endsAtLocal": details.ends_at.map(|ends_at| local(ends_at, zone)),
         "timeZone": zone,
         "location": details.location,
+        "reference": details.reference,
+        "metadata": metadata_data(&details.metadata),
     })
+}
+
+fn metadata_data(metadata: &Metadata) -> Value {
+    let entries = metadata.iter();
+    entries
+        .map(|(key, value)| json!({ "key": key, "value": value }))
+        .collect()
 }
 
 pub(in crate::modules::notifications) fn lines_data(
@@ -85,11 +97,34 @@ pub(in crate::modules::notifications) fn numbers_text(numbers: &[u32]) -> String
     runs.iter().map(run).collect::<Vec<_>>().join(", ")
 }
 
+/// Answers for readers, each with its question.
+fn answers_data(event: Option<&Event>, answers: &Answers) -> Value {
+    let answer = |(id, answer): (&QuestionId, &AnswerValue)| {
+        let mut questions = event.into_iter().flat_map(|event| &event.details.questions);
+        let asked = questions.find(|question| question.id == *id);
+        json!({
+            "question": id,
+            "label": asked.map_or(id.as_str(), |question| question.label.as_str()),
+            "answer": answer.to_string(),
+        })
+    };
+    answers.iter().map(answer).collect()
+}
+
+/// What templates see of a booking. Of what it carries only the reference, if the reader's address is not confirmed: a stranger may
+/// have typed the rest.
 pub(in crate::modules::notifications) fn booking_data(
-    event: Option<&Event>,
+    context: &MailContext<'_>,
     booking: &Booking,
 ) -> Value {
+    let (event, details) = (context.event, booking.details.as_deref());
+    let typed = details.filter(|_| context.recipient.email_verified);
+    let none = Answers::default();
+    let answers = typed.map_or(&none, |details| &details.answers);
     json!({
+        "reference": details.and_then(|details| details.reference.as_ref()),
+        "metadata": typed.map_or_else(|| json!([]), |details| metadata_data(&details.metadata)),
+        "answers": answers_data(event, answers),
         "id": booking.id.to_string(),
         "bookingNumber": booking.number,
         "status": booking.status,

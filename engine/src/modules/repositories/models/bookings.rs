@@ -4,6 +4,8 @@ use surrealdb::types::{RecordId, SurrealValue, Value};
 use ulid::Ulid;
 
 use super::{
+    booking_details::DetailsColumns,
+    claims::ClaimColumn,
     keys::{
         at_millisecond, key_newest_first, key_number, key_ulid, millisecond, newest_first_key,
         record, stored_ulid, ulid_key,
@@ -41,6 +43,10 @@ pub(in crate::modules::repositories) struct BookingRow {
     sale: Option<SaleRow>,
     /// `None` for a booking that no payment is kept for.
     payment: Option<PaymentKeyRow>,
+    reference: Option<String>,
+    /// As JSON, without the reference; `None` without any.
+    details: Option<String>,
+    claims: Option<Vec<ClaimColumn>>,
 }
 
 /// What is kept of a booking or a hold that the customer did not make.
@@ -49,7 +55,6 @@ pub(in crate::modules::repositories) struct SaleRow {
     channel: String,
     seller: Option<String>,
     complimentary: Option<String>,
-    reference: Option<String>,
 }
 
 impl SaleRow {
@@ -59,7 +64,6 @@ impl SaleRow {
             channel: sale.channel.as_str().to_owned(),
             seller: sale.seller.map(|seller| seller.to_string()),
             complimentary: complimentary.map(|reason| reason.as_str().to_owned()),
-            reference: sale.reference.clone(),
         }
     }
 
@@ -68,7 +72,6 @@ impl SaleRow {
             channel: self.channel.parse()?,
             seller: self.seller.map(|seller| seller.parse()).transpose()?,
             complimentary: self.complimentary.map(Label::stored),
-            reference: self.reference,
         }))
     }
 }
@@ -172,6 +175,7 @@ impl BookingRow {
     }
 
     pub(in crate::modules::repositories) fn of(tenant: &TenantId, booking: &Booking) -> Self {
+        let columns = DetailsColumns::of(booking.details.as_deref());
         Self {
             id: Self::key(tenant, booking.id),
             number: booking.number.bits(),
@@ -196,6 +200,9 @@ impl BookingRow {
             checked_in: Self::numbers(&booking.checked_in),
             sale: booking.sale.as_deref().map(SaleRow::of),
             payment: booking.payment.as_ref().map(PaymentKeyRow::of),
+            reference: columns.reference,
+            details: columns.details,
+            claims: ClaimColumn::of(&booking.claims),
         }
     }
 
@@ -209,6 +216,10 @@ impl BookingRow {
         let cancelled = match (self.cancelled_by, self.cancelled_at) {
             (Some(cause), Some(at)) => Some((cause.parse()?, at_millisecond(at)?)),
             _ => None,
+        };
+        let details = DetailsColumns {
+            reference: self.reference,
+            details: self.details,
         };
         Ok(Booking {
             id,
@@ -237,6 +248,8 @@ impl BookingRow {
             checked_in: self.checked_in.unwrap_or_default(),
             sale: self.sale.map(SaleRow::into_type).transpose()?,
             payment: self.payment.map(PaymentKeyRow::into_type),
+            details: details.into_type()?,
+            claims: ClaimColumn::into_types(self.claims),
         })
     }
 }

@@ -13,7 +13,7 @@ use super::keys::{
 use crate::{
     error::{Error, Result},
     types::{
-        Attempt, BookingId, Claim, DeliveryBatch, DeliveryRecord, DeliveryState, EventId,
+        Attempt, BatchClaim, BookingId, DeliveryBatch, DeliveryRecord, DeliveryState, EventId,
         NotificationId, TenantId, TraceParent, UserId,
     },
 };
@@ -165,7 +165,7 @@ impl DeliveryBatchRow {
             kind: self.kind.parse()?,
             event,
             deliveries,
-            claim: self.claim.map(|holder| Claim { holder }),
+            claim: self.claim.map(|holder| BatchClaim { holder }),
             claims: self.claims,
             created_at: at_millisecond(self.created_at)?,
         })
@@ -373,7 +373,7 @@ mod tests {
         let booking = BookingId::new(event, customer(3), Ulid::from(99));
         deliveries[3] = DeliveryRecord::queued(customer(3), Some(booking));
         let mut batch = batch(deliveries);
-        batch.claim = Some(Claim {
+        batch.claim = Some(BatchClaim {
             holder: "somebody".to_owned(),
         });
         batch.claims = 2;

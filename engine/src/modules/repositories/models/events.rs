@@ -1,15 +1,16 @@
 //! The rows of events, their old versions, and their inventories.
 
 use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::keys::{at_millisecond, key_ulid, millisecond, record, stored_ulid, ulid_key};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     types::{
         CancellationStep, CancellationTerms, EventDetails, EventId, EventReminder, Inventory,
-        Label, NotificationId, Prose, Reminder, ReminderLead, StoredEvent, TenantId, TicketType,
-        TicketTypeId, UserId,
+        Label, Metadata, NotificationId, Prose, Reference, Reminder, ReminderLead, StoredEvent,
+        TenantId, TicketType, TicketTypeId, UserId,
     },
 };
 
@@ -33,6 +34,24 @@ pub(in crate::modules::repositories) struct EventRow {
     reminder_minutes: Option<u32>,
     reminder: Option<ReminderRow>,
     reminded_start: Option<i64>,
+    reference: Option<String>,
+    /// As JSON; `None` without any.
+    metadata: Option<String>,
+    questions: Option<String>,
+    /// By the id of the type.
+    type_metadata: Option<String>,
+}
+
+/// The JSON of a map or list; `None` for an empty one.
+fn json_of(value: &impl Serialize) -> Option<String> {
+    // Strings, numbers and maps by strings: this does not fail.
+    let json = serde_json::to_string(value).unwrap_or_default();
+    (json.len() > 2).then_some(json)
+}
+
+fn of_json<T: DeserializeOwned + Default>(json: Option<String>) -> Result<T> {
+    let read = json.map(|json| serde_json::from_str(&json)).transpose();
+    Ok(read.map_err(Error::internal)?.unwrap_or_default())
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -97,6 +116,10 @@ impl EventRow {
             },
             reminder: event.reminder.as_ref().map(ReminderRow::of),
             reminded_start: event.reminded_start.map(millisecond),
+            reference: details.reference.as_ref().map(ToString::to_string),
+            metadata: json_of(&details.metadata),
+            questions: json_of(&details.questions),
+            type_metadata: json_of(&event.type_metadata),
         }
     }
 
@@ -122,6 +145,9 @@ impl EventRow {
                     Some(0) => Reminder::Off,
                     Some(minutes) => Reminder::Before(ReminderLead::stored(minutes)),
                 },
+                reference: self.reference.map(Reference::stored),
+                metadata: of_json(self.metadata)?,
+                questions: of_json(self.questions)?,
             },
             currency: self.currency,
             created_at: at_millisecond(self.created_at)?,
@@ -134,6 +160,7 @@ impl EventRow {
                 .map(NotificationId::from_ulid),
             reminder: self.reminder.map(ReminderRow::into_type).transpose()?,
             reminded_start: self.reminded_start.map(at_millisecond).transpose()?,
+            type_metadata: of_json(self.type_metadata)?,
         })
     }
 }
@@ -279,6 +306,8 @@ pub(in crate::modules::repositories) struct InventoryRow {
     bookings: u64,
     ticket_types: Vec<TicketTypeRow>,
     cancellation_terms: Option<Vec<CancellationStepRow>>,
+    /// `None` if a booking needs no answers.
+    requires_answers: Option<bool>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -326,6 +355,7 @@ impl TicketTypeRow {
             min_per_booking: self.min_per_booking,
             max_per_booking: self.max_per_booking,
             ever_taken: self.ever_taken,
+            metadata: Metadata::default(),
         })
     }
 }
@@ -361,6 +391,7 @@ impl InventoryRow {
                 .map(TicketTypeRow::of)
                 .collect(),
             cancellation_terms: terms_row(&inventory.cancellation_terms),
+            requires_answers: inventory.requires_answers.then_some(true),
         }
     }
 
@@ -384,6 +415,41 @@ impl InventoryRow {
                 .map(TicketTypeRow::into_type)
                 .collect::<Result<_>>()?,
             cancellation_terms: terms_of(self.cancellation_terms),
+            requires_answers: self.requires_answers.unwrap_or_default(),
         })
+    }
+}
+
+/// The event with a reference: the reference is the key, so it is unique.
+#[derive(Debug, Clone, SurrealValue)]
+pub(in crate::modules::repositories) struct EventReferenceRow {
+    pub(in crate::modules::repositories) id: RecordId,
+    event: String,
+}
+
+impl EventReferenceRow {
+    pub(in crate::modules::repositories) fn key(
+        tenant: &TenantId,
+        reference: &Reference,
+    ) -> RecordId {
+        let tenant = Value::String(tenant.as_str().to_owned());
+        let reference = Value::String(reference.as_str().to_owned());
+        record("event_reference", [tenant, reference])
+    }
+
+    /// The row of an event; none without a reference.
+    pub(in crate::modules::repositories) fn of(
+        tenant: &TenantId,
+        event: &StoredEvent,
+    ) -> Option<Self> {
+        let reference = event.details.reference.as_ref()?;
+        Some(Self {
+            id: Self::key(tenant, reference),
+            event: event.id.ulid().to_string(),
+        })
+    }
+
+    pub(in crate::modules::repositories) fn event(&self) -> Result<EventId> {
+        Ok(EventId::from_ulid(stored_ulid(&self.event)?))
     }
 }

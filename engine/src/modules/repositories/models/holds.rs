@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::{
+    booking_details::DetailsColumns,
     bookings::{BookingLineRow, SaleRow, booking_id},
+    claims::ClaimColumn,
     keys::{
         at_millisecond, key_newest_first, key_number, key_text, key_ulid, millisecond,
         newest_first_key, record, stored_ulid, ulid_key,
@@ -32,6 +34,10 @@ pub(in crate::modules::repositories) struct HoldRow {
     waitlist_number: Option<i64>,
     /// `None` for a hold that the customer made.
     sale: Option<SaleRow>,
+    reference: Option<String>,
+    /// As JSON, without the reference; `None` without any.
+    details: Option<String>,
+    claims: Option<Vec<ClaimColumn>>,
 }
 
 impl HoldRow {
@@ -50,6 +56,7 @@ impl HoldRow {
     }
 
     pub(in crate::modules::repositories) fn of(tenant: &TenantId, hold: &Hold) -> Self {
+        let columns = DetailsColumns::of(hold.details.as_deref());
         Self {
             id: Self::key(tenant, hold.id),
             status: hold.status.as_str().to_owned(),
@@ -64,11 +71,18 @@ impl HoldRow {
             ended_at: hold.ended_at.map(millisecond),
             waitlist_number: hold.waitlist_number,
             sale: hold.sale.as_deref().map(SaleRow::of),
+            reference: columns.reference,
+            details: columns.details,
+            claims: ClaimColumn::of(&hold.claims),
         }
     }
 
     pub(in crate::modules::repositories) fn into_type(self) -> Result<Hold> {
         let id = HoldId::of_path(booking_id(&self.id)?);
+        let details = DetailsColumns {
+            reference: self.reference,
+            details: self.details,
+        };
         Ok(Hold {
             id,
             event: id.event(),
@@ -89,6 +103,8 @@ impl HoldRow {
             waitlist_number: self.waitlist_number,
             ended_at: self.ended_at.map(at_millisecond).transpose()?,
             sale: self.sale.map(SaleRow::into_type).transpose()?,
+            details: details.into_type()?,
+            claims: ClaimColumn::into_types(self.claims),
         })
     }
 }

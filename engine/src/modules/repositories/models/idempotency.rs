@@ -193,6 +193,11 @@ fn value_of(tenant: &TenantId, answer: &RecordedAnswer) -> Value {
     }
 }
 
+fn hold_answer(value: Value) -> Result<RecordedAnswer> {
+    let hold = read::<HoldRow>(value)?.into_type()?;
+    Ok(RecordedAnswer::Hold(Box::new(hold)))
+}
+
 fn answer_of(route: RequestRoute, value: Value) -> Result<RecordedAnswer> {
     Ok(match route {
         RequestRoute::Bookings
@@ -205,9 +210,10 @@ fn answer_of(route: RequestRoute, value: Value) -> Result<RecordedAnswer> {
                 cancellations: answer.cancellations as usize,
             }
         }
-        RequestRoute::Holds | RequestRoute::Extensions | RequestRoute::Releases => {
-            RecordedAnswer::Hold(Box::new(read::<HoldRow>(value)?.into_type()?))
-        }
+        RequestRoute::Holds
+        | RequestRoute::Extensions
+        | RequestRoute::HoldChanges
+        | RequestRoute::Releases => hold_answer(value)?,
         RequestRoute::WaitlistJoins => {
             let answer: PlaceAnswer = read(value)?;
             RecordedAnswer::Place(Box::new(WaitlistPlace::Waiting {

@@ -2,9 +2,11 @@
 
 mod announcements;
 mod api_keys;
+mod booking_details;
 mod bookings;
 mod capacity_ledger;
 mod check_ins;
+mod claims;
 mod delivery_admin;
 mod delivery_batches;
 mod erasures;
@@ -28,11 +30,13 @@ mod waitlist;
 
 pub(in crate::modules::repositories) use announcements::{AnnouncementRow, announcement_count_key};
 pub(in crate::modules::repositories) use api_keys::ApiKeyRow;
+pub(in crate::modules::repositories) use booking_details::BookingReferenceRow;
 pub(in crate::modules::repositories) use bookings::{
     BookingLineRow, BookingNumbersRow, BookingRow, CustomerBookingRow, booking_id,
 };
 pub(in crate::modules::repositories) use capacity_ledger::CapacityLedgerRow;
 pub(in crate::modules::repositories) use check_ins::CheckInRow;
+pub(in crate::modules::repositories) use claims::{ClaimColumn, ClaimRow, ClaimUseRow};
 pub(in crate::modules::repositories) use delivery_admin::{
     AuditRow, FailedBatchRow, LanePauseRow, WorkerRow,
 };
@@ -41,7 +45,7 @@ pub(in crate::modules::repositories) use delivery_batches::{
 };
 pub(in crate::modules::repositories) use erasures::{ErasureDueRow, ErasureRow};
 pub(in crate::modules::repositories) use events::{
-    EventRow, EventStartRow, EventVersionRow, InventoryRow, OldTermsRow,
+    EventReferenceRow, EventRow, EventStartRow, EventVersionRow, InventoryRow, OldTermsRow,
 };
 pub(in crate::modules::repositories) use holds::{
     CustomerHoldRow, HoldDueRow, HoldRow, OpenHoldRow,

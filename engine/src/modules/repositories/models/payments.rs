@@ -2,12 +2,14 @@
 
 use jiff::Timestamp;
 use surrealdb::types::{RecordId, SurrealValue, Value};
+use ulid::Ulid;
 
 use super::{
+    booking_details::DetailsColumns,
     bookings::{BookingLineRow, SaleRow},
     keys::{
-        at_millisecond, key_number, key_text, key_ulid, millisecond, newest_first_key, record,
-        stored_ulid, ulid_key,
+        at_millisecond, key_newest_first, key_number, key_text, key_ulid, millisecond,
+        newest_first_key, record, stored_ulid, ulid_key,
     },
     payment_keys::PaymentKeyRow,
 };
@@ -27,6 +29,9 @@ struct OrderRow {
     total_minor: u64,
     messages: Option<Vec<String>>,
     sale: Option<SaleRow>,
+    reference: Option<String>,
+    /// As JSON, without the reference; `None` without any.
+    details: Option<String>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -173,24 +178,32 @@ impl PaymentRow {
 
 impl OrderRow {
     fn of(order: &PaymentOrder) -> Self {
+        let columns = DetailsColumns::of(order.details.as_deref());
         Self {
             hold: order.hold.to_string(),
             lines: order.lines.iter().map(BookingLineRow::of).collect(),
             total_minor: order.total_minor,
             messages: (!order.messages.is_empty()).then(|| order.messages.clone()),
             sale: order.sale.as_deref().map(SaleRow::of),
+            reference: columns.reference,
+            details: columns.details,
         }
     }
 
     fn into_type(self) -> Result<PaymentOrder> {
         let hold: HoldId = self.hold.parse()?;
         let lines = self.lines.into_iter().map(BookingLineRow::into_type);
+        let details = DetailsColumns {
+            reference: self.reference,
+            details: self.details,
+        };
         Ok(PaymentOrder {
             hold,
             lines: lines.collect(),
             total_minor: self.total_minor,
             messages: self.messages.unwrap_or_default(),
             sale: self.sale.map(SaleRow::into_type).transpose()?,
+            details: details.into_type()?,
         })
     }
 }
@@ -272,6 +285,11 @@ impl PaymentListRow {
             id: record("payment_list", key),
             payment: PaymentKeyRow::of(&payment.key),
         }
+    }
+
+    /// The payment's place in the list.
+    pub(in crate::modules::repositories) fn serial(&self) -> Result<Ulid> {
+        key_newest_first(&self.id, 2)
     }
 
     pub(in crate::modules::repositories) fn into_key(self) -> PaymentKey {

@@ -3,9 +3,12 @@
 use jiff::Timestamp;
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
-use super::keys::{
-    at_millisecond, key_newest_first, key_number, key_text, key_ulid, millisecond,
-    newest_first_key, record, stored_ulid, ulid_key,
+use super::{
+    booking_details::DetailsColumns,
+    keys::{
+        at_millisecond, key_newest_first, key_number, key_text, key_ulid, millisecond,
+        newest_first_key, record, stored_ulid, ulid_key,
+    },
 };
 use crate::{
     error::Result,
@@ -22,6 +25,9 @@ pub(in crate::modules::repositories) struct WaitlistEntryRow {
     customer: String,
     lines: Vec<WantedLineRow>,
     joined_at: i64,
+    reference: Option<String>,
+    /// As JSON, without the reference; `None` without any.
+    details: Option<String>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -51,11 +57,14 @@ impl WaitlistEntryRow {
             ticket_type: line.ticket_type.as_ref().map(|id| id.as_str().to_owned()),
             quantity: line.quantity,
         };
+        let columns = DetailsColumns::of(entry.details.as_deref());
         Self {
             id: Self::key(tenant, entry.event, entry.number),
             customer: entry.customer.ulid().to_string(),
             lines: entry.lines.iter().map(line).collect(),
             joined_at: millisecond(entry.joined_at),
+            reference: columns.reference,
+            details: columns.details,
         }
     }
 
@@ -64,12 +73,17 @@ impl WaitlistEntryRow {
             ticket_type: row.ticket_type.map(TicketTypeId::new),
             quantity: row.quantity,
         };
+        let details = DetailsColumns {
+            reference: self.reference,
+            details: self.details,
+        };
         Ok(WaitlistEntry {
             event: EventId::from_ulid(key_ulid(&self.id, 1)?),
             number: key_number(&self.id, 2)?,
             customer: UserId::from_ulid(stored_ulid(&self.customer)?),
             lines: self.lines.into_iter().map(line).collect(),
             joined_at: at_millisecond(self.joined_at)?,
+            details: details.into_type()?,
         })
     }
 }

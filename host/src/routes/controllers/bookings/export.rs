@@ -1,15 +1,19 @@
 //! Exports of an event's bookings and attendees.
 
+use std::collections::BTreeMap;
+
 use axum::{extract::State, response::Response};
 use boxoffice_engine::{Attendee, Engine, EventId};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Answer, BookingResponse};
 use crate::routes::{
     choices,
     controllers::{
+        booking_details::{answers_response, json_cell},
         customers::{CustomerResponse, name_and_address},
         exports::{ExportRow, Reader, time},
         sales::SellerResponse,
@@ -38,6 +42,9 @@ impl ExportRow for BookingResponse {
         "soldBy",
         "complimentary",
         "reference",
+        "metadata",
+        "codes",
+        "answers",
         "createdAt",
         "cancelledAt",
         "cancelledBy",
@@ -69,6 +76,9 @@ impl ExportRow for BookingResponse {
                 .unwrap_or_default(),
             self.complimentary.clone().unwrap_or_default(),
             self.reference.clone().unwrap_or_default(),
+            json_cell(&self.metadata, self.metadata.is_empty()),
+            self.codes.join("; "),
+            json_cell(&self.answers, self.answers.is_empty()),
             self.created_at.to_string(),
             time(self.cancelled_at),
             self.cancelled_by.unwrap_or_default().to_owned(),
@@ -95,6 +105,13 @@ pub(in crate::routes) struct AttendeeResponse {
     /// `valid`, `checked-in` or `cancelled`.
     #[schema(value_type = choices::TicketStatus)]
     status: &'static str,
+    /// Who has the ticket, if the customer named them.
+    name: Option<String>,
+    /// Their address, if it was given.
+    email: Option<String>,
+    /// Answers, by the id of the question: a text, a number, true or false, or a list of choices.
+    #[schema(value_type = BTreeMap<String, Value>)]
+    answers: BTreeMap<String, Value>,
     /// The customer who booked.
     customer_id: String,
     /// Who they are; null if the account was deleted.
@@ -107,7 +124,11 @@ pub(in crate::routes) struct AttendeeResponse {
 impl From<Attendee> for AttendeeResponse {
     fn from(attendee: Attendee) -> Self {
         let ticket = attendee.ticket;
+        let holder = attendee.holder.unwrap_or_default();
         Self {
+            name: holder.name.map(|name| name.to_string()),
+            email: holder.email.map(|email| email.to_string()),
+            answers: answers_response(&holder.answers),
             ticket_id: ticket.id.to_string(),
             booking_id: ticket.id.booking.to_string(),
             booking_number: attendee.booking_number.to_string(),
@@ -131,6 +152,9 @@ impl ExportRow for AttendeeResponse {
         "ticketType",
         "ticketTypeName",
         "status",
+        "name",
+        "email",
+        "answers",
         "customerId",
         "customerName",
         "customerEmail",
@@ -147,6 +171,9 @@ impl ExportRow for AttendeeResponse {
             self.ticket_type.clone(),
             self.ticket_type_name.clone().unwrap_or_default(),
             self.status.to_owned(),
+            self.name.clone().unwrap_or_default(),
+            self.email.clone().unwrap_or_default(),
+            json_cell(&self.answers, self.answers.is_empty()),
             self.customer_id.clone(),
             name,
             email,

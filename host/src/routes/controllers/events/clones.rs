@@ -20,6 +20,9 @@ pub(in crate::routes) struct CloneEventRequest {
     starts_at: String,
     /// The copy's name: one line of 1 to 200 characters. The default is the event's.
     title: Option<String>,
+    /// The platform's own name of the copy, unique within the tenant: visible ASCII characters. The default is none.
+    #[schema(min_length = 1, max_length = 64)]
+    reference: Option<String>,
 }
 
 /// Makes a draft of an event at another time
@@ -27,7 +30,7 @@ pub(in crate::routes) struct CloneEventRequest {
 /// With its texts, ticket types, sales windows, reminder and terms; without its bookings, team and waiting list. The caller owns it.
 #[utoipa::path(post, path = "/api/events/{id}/clone", tag = "events", request_body = CloneEventRequest, operation_id = "clone_event",
     params(("id" = String, Path, description = "Which event")),
-    responses((status = 201, body = EventResponse, headers(("Location" = String), ("ETag" = String))), refusals::RestrictedKeyed))]
+    responses((status = 201, body = EventResponse, headers(("Location" = String), ("ETag" = String))), refusals::CreateEvent))]
 pub(in crate::routes) async fn create(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
@@ -42,6 +45,7 @@ pub(in crate::routes) async fn create(
         title: title
             .map(|title| Label::parse("title", title))
             .transpose()?,
+        reference: request.reference.as_deref().map(str::parse).transpose()?,
     };
     let event = engine.events().clone_event(&caller, command).await?;
     let event = EventResponse::from(event);

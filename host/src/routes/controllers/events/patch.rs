@@ -2,14 +2,18 @@
 //!
 //! Called by the events controller.
 
+use std::collections::BTreeMap;
+
 use boxoffice_engine::{
-    CancellationTerms, Error, ErrorCode, Event, Label, NewTicketType, Prose, Result, UpdateEvent,
+    CancellationTerms, Error, ErrorCode, Event, Label, Metadata, NewTicketType, Prose, Result,
+    UpdateEvent,
 };
 use serde::{Deserialize, de::IgnoredAny};
 use utoipa::ToSchema;
 
 use super::{
-    super::{integers::Whole, patched::Patched},
+    super::{booking_details::merged, integers::Whole, patched::Patched},
+    questions::{QuestionRequest, questions},
     requests::{CancellationStepRequest, reminder, terms},
 };
 use crate::routes::{choices, extract::times};
@@ -65,6 +69,18 @@ pub(in crate::routes) struct EventPatchRequest {
     #[schema(value_type = Option<Vec<CancellationStepRequest>>)]
     #[serde(default)]
     cancellation_terms: Patched<Vec<CancellationStepRequest>>,
+    /// The platform's own name of it, unique within the tenant. Null: none.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64)]
+    #[serde(default)]
+    reference: Patched<String>,
+    /// The platform's own strings. Keys that are left out stay; a null removes its key. Null: none.
+    #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
+    #[serde(default)]
+    metadata: Patched<BTreeMap<String, Option<String>>>,
+    /// What those who book are asked: the whole list of up to 50 questions. Null: nothing.
+    #[schema(value_type = Option<Vec<QuestionRequest>>, max_items = 50)]
+    #[serde(default)]
+    questions: Patched<Vec<QuestionRequest>>,
     /// Whether customers are told. By default they are told if title, time, zone or place change.
     #[schema(value_type = Option<bool>)]
     #[serde(default)]
@@ -152,6 +168,15 @@ impl EventPatchRequest {
         self.reminder_minutes
             .write(&mut details.reminder, as_tenant, |minutes| {
                 reminder(Some(*minutes))
+            })?;
+        self.reference
+            .write(&mut details.reference, None, |text| text.parse().map(Some))?;
+        self.questions
+            .write(&mut details.questions, Vec::new(), |given| questions(given))?;
+        let before = details.metadata.clone();
+        self.metadata
+            .write(&mut details.metadata, Metadata::default(), |patch| {
+                merged(&before, patch)
             })
     }
 
@@ -197,6 +222,9 @@ mod tests {
                 time_zone: "Europe/Berlin".to_owned(),
                 location: Some(Label::parse("location", "Hall").unwrap()),
                 reminder: Reminder::Off,
+                reference: None,
+                metadata: Metadata::default(),
+                questions: Vec::new(),
             },
             status: EventStatus::Published,
             total_tickets: 10,
@@ -215,6 +243,7 @@ mod tests {
                 min_per_booking: 1,
                 max_per_booking: 4,
                 ever_taken: true,
+                metadata: Metadata::default(),
             }],
             cancellation_terms: CancellationTerms::default(),
             currency: "EUR".to_owned(),

@@ -2,15 +2,18 @@
 //!
 //! Called by the events controller.
 
+use std::collections::BTreeMap;
+
 use boxoffice_engine::{
     CancellationStep, CancellationTerms, CreateEvent, Error, EventDetails, EventId, EventStatus,
-    Label, NewTicketType, Prose, Reminder, ReminderLead, Result, UpdateEvent,
+    Label, Metadata, NewTicketType, Prose, Reminder, ReminderLead, Result, UpdateEvent,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
     super::integers::Whole,
+    questions::{QuestionRequest, questions},
     ticket_types::{ReplaceTicketTypeRequest, TicketTypeRequest},
 };
 use crate::routes::{choices, extract::times};
@@ -53,6 +56,14 @@ pub(in crate::routes) struct CreateEventRequest {
     /// Until when customers may cancel, and what is refunded: up to 10 steps, each nearer to the event and with a smaller refund than
     /// the one before. Empty: only the organizer cancels. The default is a full refund until the event begins.
     cancellation_terms: Option<Vec<CancellationStepRequest>>,
+    /// The platform's own name of it, unique within the tenant: visible ASCII characters.
+    #[schema(min_length = 1, max_length = 64)]
+    reference: Option<String>,
+    /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500. Everybody who sees the event sees them.
+    metadata: Option<BTreeMap<String, String>>,
+    /// What those who book are asked: up to 50 questions.
+    #[schema(max_items = 50)]
+    questions: Option<Vec<QuestionRequest>>,
 }
 
 /// The new content of an event.
@@ -92,6 +103,14 @@ pub(in crate::routes) struct ReplaceEventRequest {
     /// Until when customers may cancel, and what is refunded: up to 10 steps, each nearer to the event and with a smaller refund than
     /// the one before. Empty: only the organizer cancels. The default is a full refund until the event begins.
     cancellation_terms: Option<Vec<CancellationStepRequest>>,
+    /// The platform's own name of it, unique within the tenant: visible ASCII characters. The default is none.
+    #[schema(min_length = 1, max_length = 64)]
+    reference: Option<String>,
+    /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500. The default is none. Everybody who sees the event sees them.
+    metadata: Option<BTreeMap<String, String>>,
+    /// What those who book are asked: up to 50 questions. The default is none.
+    #[schema(max_items = 50)]
+    questions: Option<Vec<QuestionRequest>>,
     /// Whether customers are told. By default they are told if title, time, zone or place change.
     notify_customers: Option<bool>,
 }
@@ -135,6 +154,9 @@ impl ReplaceEventRequest {
             total_tickets: self.total_tickets,
             ticket_types: Some(types),
             cancellation_terms: self.cancellation_terms,
+            reference: self.reference,
+            metadata: self.metadata,
+            questions: self.questions,
         };
         let CreateEvent {
             details,
@@ -230,6 +252,12 @@ impl CreateEventRequest {
                 .map(|location| Label::parse("location", location))
                 .transpose()?,
             reminder: reminder(self.reminder_minutes)?,
+            reference: self.reference.as_deref().map(str::parse).transpose()?,
+            metadata: match &self.metadata {
+                Some(metadata) => Metadata::parse("metadata", metadata.clone())?,
+                None => Metadata::default(),
+            },
+            questions: questions(self.questions.as_deref().unwrap_or_default())?,
         })
     }
 

@@ -2,12 +2,17 @@
 //!
 //! Called by the events controller.
 
+use std::collections::BTreeMap;
+
 use boxoffice_engine::{CancellationStep, Event, EventChange, EventReminder, Reminder, TicketType};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::notifications::NotificationSummaryResponse;
+use super::{
+    super::{booking_details::metadata_response, notifications::NotificationSummaryResponse},
+    questions::QuestionResponse,
+};
 use crate::routes::choices;
 
 /// Something that people attend: a concert, a match, a course.
@@ -54,6 +59,12 @@ pub(in crate::routes) struct EventResponse {
     ticket_types: Vec<TicketTypeResponse>,
     /// Until when customers may cancel, and what is refunded; the earliest step first. Empty: only the organizer cancels.
     cancellation_terms: Vec<CancellationStepResponse>,
+    /// The platform's own name of it, unique within the tenant; null if it has none.
+    reference: Option<String>,
+    /// The platform's own strings.
+    metadata: BTreeMap<String, String>,
+    /// What those who book are asked.
+    questions: Vec<QuestionResponse>,
     /// When it was created.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -99,6 +110,8 @@ pub(in crate::routes) struct TicketTypeResponse {
     min_per_booking: u32,
     /// Most tickets of one booking.
     max_per_booking: u32,
+    /// The platform's own strings.
+    metadata: BTreeMap<String, String>,
 }
 
 /// A deadline before an event begins, and the share of the price that is refunded until then.
@@ -179,6 +192,9 @@ impl From<Event> for EventResponse {
                 .iter()
                 .map(CancellationStepResponse::from)
                 .collect(),
+            reference: details.reference.map(|reference| reference.to_string()),
+            metadata: metadata_response(&details.metadata),
+            questions: details.questions.into_iter().map(Into::into).collect(),
             created_at: event.created_at,
             updated_at: event.updated_at,
         }
@@ -198,6 +214,7 @@ impl From<TicketType> for TicketTypeResponse {
             sales_close_at: one.sales_close_at,
             min_per_booking: one.min_per_booking,
             max_per_booking: one.max_per_booking,
+            metadata: metadata_response(&one.metadata),
         }
     }
 }

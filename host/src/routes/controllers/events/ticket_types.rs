@@ -2,6 +2,8 @@
 //!
 //! Called by the URL table. A change of a type is a change of its event: it uses the event's version and ETag.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json as JsonAnswer,
     extract::State,
@@ -9,8 +11,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use boxoffice_engine::{
-    Caller, Engine, Error, ErrorCode, Event, EventId, Label, NewTicketType, Result, TicketType,
-    TicketTypeId, UpdateEvent,
+    Caller, Engine, Error, ErrorCode, Event, EventId, Label, Metadata, NewTicketType, Result,
+    TicketType, TicketTypeId, UpdateEvent,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -18,7 +20,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
-    super::{Answer, created, integers::Whole, patched::Patched, with_etag},
+    super::{
+        Answer, booking_details::merged, created, integers::Whole, patched::Patched, with_etag,
+    },
     SeenVersion,
     responses::TicketTypeResponse,
 };
@@ -54,6 +58,8 @@ pub(in crate::routes) struct TicketTypeRequest {
     /// Most tickets of one booking. The default is 100.
     #[schema(value_type = Option<u32>, maximum = 10_000)]
     max_per_booking: Option<Whole<u32>>,
+    /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500.
+    metadata: Option<BTreeMap<String, String>>,
 }
 
 /// A ticket type in the replacement of an event.
@@ -83,6 +89,8 @@ pub(in crate::routes) struct ReplaceTicketTypeRequest {
     /// Most tickets of one booking. The default is 100.
     #[schema(value_type = Option<u32>, maximum = 10_000)]
     max_per_booking: Option<Whole<u32>>,
+    /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500.
+    metadata: Option<BTreeMap<String, String>>,
 }
 
 /// The fields to change of a ticket type. Fields that are left out stay.
@@ -117,6 +125,10 @@ pub(in crate::routes) struct TicketTypePatchRequest {
     #[schema(value_type = u32, required = false, maximum = 10_000)]
     #[serde(default)]
     max_per_booking: Patched<Whole<u32>>,
+    /// The platform's own strings. Keys that are left out stay; a null removes its key. Null: none.
+    #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
+    #[serde(default)]
+    metadata: Patched<BTreeMap<String, Option<String>>>,
 }
 
 /// Shows a ticket type
@@ -227,6 +239,7 @@ impl TicketTypeRequest {
             min_per_booking: self.min_per_booking.map_or(1, |Whole(min)| min),
             max_per_booking: (self.max_per_booking)
                 .map_or(NewTicketType::PER_BOOKING_DEFAULT, |Whole(max)| max),
+            metadata: Metadata::parse(&at("metadata"), self.metadata.clone().unwrap_or_default())?,
         })
     }
 }
@@ -242,6 +255,7 @@ impl ReplaceTicketTypeRequest {
             sales_close_at: self.sales_close_at,
             min_per_booking: self.min_per_booking,
             max_per_booking: self.max_per_booking,
+            metadata: self.metadata,
         };
         (self.id, said)
     }
@@ -280,7 +294,12 @@ impl TicketTypePatchRequest {
             &self.sales_close_at,
             &mut kind.sales_close_at,
             "salesCloseAt",
-        )
+        )?;
+        let before = kind.metadata.clone();
+        self.metadata
+            .write(&mut kind.metadata, Metadata::default(), |patch| {
+                merged(&before, patch)
+            })
     }
 }
 

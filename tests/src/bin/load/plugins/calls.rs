@@ -243,8 +243,11 @@ async fn native(arguments: &PluginsArguments) -> anyhow::Result<Value> {
                     id: kind.id.clone(),
                     name: kind.name.clone(),
                     price_minor: kind.price_minor,
+                    metadata: Default::default(),
                 })
                 .collect(),
+            reference: None,
+            metadata: Default::default(),
         },
         lines: lines
             .map(|line| LineView {
@@ -257,6 +260,7 @@ async fn native(arguments: &PluginsArguments) -> anyhow::Result<Value> {
             pseudonym: request.customer.pseudonym.clone(),
             tickets_in_event: request.customer.tickets_in_event,
         },
+        details: Default::default(),
         now: moment(&request.now.utc)?,
     };
     let policy = EarlyBird {

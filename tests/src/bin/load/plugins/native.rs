@@ -25,6 +25,7 @@ impl Policy for EarlyBird {
                 "Early bird: {} % off until {} hours before.",
                 self.percent_off, self.hours_before
             )],
+            claims: Vec::new(),
         })
     }
 }

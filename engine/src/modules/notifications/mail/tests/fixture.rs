@@ -11,11 +11,12 @@ use crate::{
         mail_sample,
     },
     types::{
-        Announcement, Booking, BookingId, BookingLine, BookingNumber, BookingStatus, CancelCause,
-        Cancellation, CancellationTerms, EmailAddress, Event, EventDetails, EventId, EventStatus,
-        Hold, HoldId, HoldStatus, Label, NotificationId, NotificationKind, PluginHash, PluginName,
-        PluginQuarantine, Prose, Reminder, Tenant, TenantId, TenantSettings, TicketType,
-        TicketTypeId, User, UserId, UserRole,
+        Announcement, AnswerValue, Answers, Booking, BookingDetails, BookingId, BookingLine,
+        BookingNumber, BookingStatus, CancelCause, Cancellation, CancellationTerms, EmailAddress,
+        Event, EventDetails, EventId, EventStatus, Hold, HoldId, HoldStatus, Label, Metadata,
+        NotificationId, NotificationKind, PluginHash, PluginName, PluginQuarantine, Prose,
+        Reminder, Tenant, TenantId, TenantSettings, TicketType, TicketTypeId, User, UserId,
+        UserRole,
     },
 };
 
@@ -215,6 +216,10 @@ fn event() -> Event {
             time_zone: "Europe/Berlin".to_owned(),
             location: Some(label("New Hall, Main Street 1")),
             reminder: Reminder::AsTenant,
+            reference: Some("gig-1".parse().unwrap()),
+            metadata: Metadata::parse("metadata", [("hall".to_owned(), "2".to_owned())].into())
+                .unwrap(),
+            questions: Vec::new(),
         },
         status: EventStatus::Published,
         total_tickets: 100,
@@ -233,6 +238,7 @@ fn event() -> Event {
             min_per_booking: 1,
             max_per_booking: 10,
             ever_taken: true,
+            metadata: Default::default(),
         }],
         cancellation_terms: CancellationTerms::default(),
         currency: "EUR".to_owned(),
@@ -260,6 +266,8 @@ fn offer(event: &Event) -> Hold {
         waitlist_number: Some(4),
         ended_at: None,
         sale: None,
+        details: None,
+        claims: Vec::new(),
     }
 }
 
@@ -267,6 +275,7 @@ fn ticket(number: u32) -> MailTicket {
     MailTicket {
         number,
         name: "Balcony".to_owned(),
+        attendee: (number == 1).then(|| label("Ann <3 Example")),
         code: format!("CODE.{number}.abc-_"),
     }
 }
@@ -294,5 +303,18 @@ pub(super) fn booking(event: &Event, serial: u128) -> Booking {
         checked_in: Vec::new(),
         sale: None,
         payment: None,
+        details: Some(Box::new(details())),
+        claims: Vec::new(),
+    }
+}
+
+fn details() -> BookingDetails {
+    let metadata = [("cart".to_owned(), "17 <b>".to_owned())];
+    let meal = AnswerValue::Text("Plants & <nothing>".to_owned());
+    BookingDetails {
+        reference: Some("order-1".parse().unwrap()),
+        metadata: Metadata::parse("metadata", metadata.into()).unwrap(),
+        answers: Answers::new([("meal".parse().unwrap(), meal)].into()),
+        ..BookingDetails::default()
     }
 }

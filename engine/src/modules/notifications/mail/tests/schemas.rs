@@ -166,9 +166,11 @@ fn schema(kind: NotificationKind) -> Value {
             fixture.event.details.description = Prose::default();
             fixture.event.details.ends_at = None;
             fixture.event.details.location = None;
+            fixture.event.details.reference = None;
             fixture.tickets.clear();
             let now = fixture.context().now;
             if let Some(booking) = fixture.bookings.first_mut() {
+                booking.details = None;
                 booking.status = BookingStatus::Cancelled;
                 booking.cancelled = Some((CancelCause::Customer, now));
             }
