@@ -6,6 +6,7 @@ import subprocess
 PRINTS = {
     "embed": ["booked 2 tickets: ", "mailed: "],
     "native_policy": ["six tickets cost 6000 cents", "five more: Ten tickets each, please."],
+    "paid_sale": ["refused, ", "pi_2: booked late", "three bookings are paid, and nothing is due"],
     "own_mailer": ["busy", " -> ann@example.org: ", "delivered "],
 }
 

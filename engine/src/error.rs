@@ -114,6 +114,7 @@ codes! {
     TenantTaken, "tenant-taken", Conflict, "The tenant name is in use";
     PolicyRejected, "policy-rejected", Conflict, "The organizer's policy does not allow this";
     PriceChanged, "price-changed", Conflict, "The price has changed";
+    ChangesClosed, "changes-closed", Conflict, "Attendees and answers can no longer be changed";
     ClaimExhausted, "claim-exhausted", Conflict, "A limit of the organizer's policy is reached";
     ReferenceTaken, "reference-taken", Conflict, "The reference belongs to another object";
     PaymentExists, "payment-exists", Conflict, "The payment exists with another purpose";

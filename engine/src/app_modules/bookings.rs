@@ -2,6 +2,7 @@
 //!
 //! Called by hosts and platforms. Calls the bookings and events modules.
 
+mod changes;
 mod details;
 mod holds;
 mod policy_check;

@@ -154,6 +154,15 @@ impl Booking {
     }
 }
 
+/// Changes what a booking carries beside its tickets. What is left out stays.
+#[derive(Debug, Clone)]
+pub struct ChangeBooking {
+    /// The booking.
+    pub booking: BookingId,
+    /// The new parts. Codes cannot be changed: policies decided with those that the booking has.
+    pub details: NewBookingDetails,
+}
+
 /// Books tickets for the acting user, or sells them to somebody.
 #[derive(Debug, Clone)]
 pub struct BookTickets {

@@ -298,6 +298,8 @@ mod tests {
             checked_in: checked_in.to_vec(),
             sale: None,
             payment: None,
+            details: None,
+            claims: Vec::new(),
         }
     }
 

@@ -178,6 +178,8 @@ pub struct EventDetails {
     pub metadata: Metadata,
     /// What those who book are asked.
     pub questions: Vec<Question>,
+    /// Until when customers may change answers and attendees; `None` means until it begins.
+    pub attendees_until: Option<Timestamp>,
 }
 
 impl EventDetails {
@@ -201,6 +203,9 @@ impl EventDetails {
         if let Some(ends_at) = self.ends_at {
             faults.take(require_year("endsAt", ends_at));
         }
+        if let Some(until) = self.attendees_until {
+            faults.take(require_year("attendeesUntil", until));
+        }
         faults.end()?;
         match self.ends_at {
             Some(ends_at) if ends_at <= self.starts_at => {
@@ -208,6 +213,11 @@ impl EventDetails {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Until when customers may change answers and attendees.
+    pub(crate) fn changes_until(&self) -> Timestamp {
+        self.attendees_until.unwrap_or(self.starts_at)
     }
 
     /// Whether a booking needs answers.
@@ -279,6 +289,7 @@ impl CreateEvent {
                 reference: None,
                 metadata: Metadata::default(),
                 questions: Vec::new(),
+                attendees_until: None,
             },
             status: EventStatus::Published,
             ticket_types: vec![NewTicketType::general(tickets)],
@@ -322,6 +333,7 @@ impl CloneEvent {
         };
         let mut details = event.details.clone();
         details.ends_at = details.ends_at.map(shift).transpose()?;
+        details.attendees_until = details.attendees_until.map(shift).transpose()?;
         details.starts_at = self.starts_at;
         details.reference = self.reference;
         if let Some(title) = self.title {

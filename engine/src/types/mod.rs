@@ -60,7 +60,7 @@ pub use booking_details::{
 };
 pub use booking_lines::{BookLine, BookingLine};
 pub use booking_numbers::BookingNumber;
-pub use bookings::{BookTickets, Booking, BookingStatus};
+pub use bookings::{BookTickets, Booking, BookingStatus, ChangeBooking};
 pub use caller::{Caller, Role};
 pub use cancellations::{
     CancelCause, CancelTickets, Cancellation, CancellationStep, CancellationTerms,

@@ -104,7 +104,7 @@ fn customers() -> OpenApiRouter<Shared> {
         .routes(routes!(waitlist::place, waitlist::leave))
         .routes(routes!(bookings::create))
         .routes(routes!(quotes::create))
-        .routes(routes!(bookings::show))
+        .routes(routes!(bookings::show, bookings::change))
         .routes(routes!(bookings::find))
         .routes(routes!(bookings::find_by_reference))
         .routes(routes!(bookings::cancel))

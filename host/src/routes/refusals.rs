@@ -78,6 +78,7 @@ refusals! {
     ReleaseHold = KEYED: Forbidden, HoldEnded;
     OpenPayment = WRITES: Forbidden, HoldEnded, EventNotPublished, PriceChanged, CurrencyMismatch, PaymentExists;
     TellPayment = WRITES: Forbidden, CurrencyMismatch, NoticeReused, TooManyNotices;
+    ChangeBooking = WRITES: Forbidden, BookingCancelled, ChangesClosed, ReferenceTaken;
     CancelTickets = KEYED | POLICIES: Forbidden, BookingCancelled, CancellationClosed, AlreadyCheckedIn;
     JoinWaitlist = KEYED | SALES: Forbidden, TicketsAvailable, AlreadyWaiting, WaitlistFull;
 

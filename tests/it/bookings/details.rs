@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use boxoffice_engine::{
-    BookingDetails,
+    BookingDetails, TenantId, UserRole,
     ports::{BookingView, CancellationView, Decision, HookFailure, Policy},
 };
 use boxoffice_tests::{
@@ -344,4 +344,104 @@ async fn who_waits_is_offered_what_they_asked_for() {
     let booked = booked.await.expect(201);
     assert_eq!(booked["attendees"][0]["name"], "Ann");
     assert_eq!(booked["codes"], json!(["LATE"]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_keeps_the_reference_alone() {
+    let api = Api::start().await;
+    let tenant = TenantId::parse("north").expect("a tenant");
+    api.platform.user(&tenant, "owen", UserRole::Owner).await;
+    let owner = api.door.login("owen@north.test").await;
+    let types = json!([{"name": "Hall", "capacity": 9, "priceMinor": 500}]);
+    let event = json!({"totalTickets": null, "ticketTypes": types, "questions": questions()});
+    let event = api.event(event).await;
+    let client = &api.customer.client;
+    let body = with(json!({"eventId": event["id"], "numTickets": 2}), &details());
+    let booked = client.post("/api/bookings", body.clone()).await.expect(201);
+    let hold = with(body, &json!({"reference": "order-2"}));
+    let hold = client.post("/api/holds", hold).await.expect(201);
+    let open =
+        json!({"provider": "acme", "reference": "pi-1", "amountMinor": 1_000, "currency": "EUR"});
+    let path = format!("/api/holds/{}/payments", text(&hold["id"]));
+    owner.client.post(&path, open).await.expect(201);
+    let erase = format!("/api/users/{}/erase", api.customer.id);
+    owner.client.post(&erase, json!({})).await.expect(200);
+    let bare = json!({"metadata": {}, "codes": [], "answers": {}, "attendees": []});
+    for (kind, object, reference) in [
+        ("bookings", &booked, "order-1"),
+        ("holds", &hold, "order-2"),
+    ] {
+        let path = format!("/api/{kind}/{}", text(&object["id"]));
+        let left = shown(&owner.client.get(&path).await.expect(200));
+        assert_eq!(left, with(bare.clone(), &json!({"reference": reference})));
+    }
+    // The payment makes the booking of the hold, with what is left.
+    let captured = json!({"noticeId": "evt-1", "amountMinor": 1_000, "at": "2026-12-01T12:00:00Z"});
+    let told = owner
+        .client
+        .post("/api/payments/acme/pi-1/captured", captured);
+    assert_eq!(told.await.expect(200)["status"], "booked");
+    let path = format!("/api/bookings/{}", text(&hold["id"]));
+    let late = shown(&owner.client.get(&path).await.expect(200));
+    assert_eq!(late, with(bare, &json!({"reference": "order-2"})));
+    assert_verified(&api.platform.engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attendees_are_changed_until_the_event_says() {
+    let api = Api::start().await;
+    let until = json!({"questions": questions(), "attendeesUntil": "2026-12-01T12:30:00Z"});
+    let event = api.event(until).await;
+    let client = &api.customer.client;
+    let body = with(json!({"eventId": event["id"], "numTickets": 2}), &details());
+    let booked = client.post("/api/bookings", body).await.expect(201);
+    let path = format!("/api/bookings/{}", text(&booked["id"]));
+    let attendees = json!([{"name": "Cleo", "answers": {"age": 30}}, {"answers": {"age": 31}}]);
+    let change = json!({"attendees": attendees, "answers": {"meal": "Meat"}});
+    let changed = client.patch(&path, "*", change.clone()).await.expect(200);
+    assert_eq!(changed["attendees"][0]["name"], "Cleo");
+    assert_eq!(
+        (&changed["answers"], &changed["reference"]),
+        (&json!({"meal": "Meat"}), &json!("order-1"))
+    );
+    for (body, field) in [
+        (json!({"answers": {}}), "answers.meal"),
+        (json!({"attendees": []}), "attendees"),
+        (json!({"metadata": {}}), "metadata"),
+        (json!({"reference": "order-3"}), "reference"),
+    ] {
+        let refused = client.patch(&path, "*", body).await;
+        refused.problem(422, "field-invalid").at_field(field);
+    }
+    let organizer = &api.organizer.client;
+    let named = organizer.patch(&path, "*", json!({"reference": "order-3", "metadata": {}}));
+    assert_eq!(named.await.expect(200)["metadata"], json!({}));
+    client
+        .get("/api/booking-references/order-3")
+        .await
+        .expect(200);
+    client
+        .get("/api/booking-references/order-1")
+        .await
+        .problem(404, "not-found");
+    // A cancellation and changes that race leave one whole booking.
+    let part = json!({"ticketNumbers": [2]});
+    let (_, cancelled, _) = tokio::join!(
+        client.patch(&path, "*", change.clone()),
+        client.post(&format!("{path}/cancel"), part),
+        organizer.patch(&path, "*", json!({"metadata": {"cart": "9"}})),
+    );
+    cancelled.expect(200);
+    let shown = organizer.get(&path).await.expect(200);
+    assert_eq!(
+        (&shown["metadata"], &shown["numTickets"]),
+        (&json!({"cart": "9"}), &json!(1))
+    );
+    api.platform
+        .clock
+        .advance(std::time::Duration::from_secs(3_600));
+    let late = client.patch(&path, "*", change.clone()).await;
+    late.problem(409, "changes-closed");
+    organizer.patch(&path, "*", change).await.expect(200);
+    assert_verified(&api.platform.engine).await;
 }

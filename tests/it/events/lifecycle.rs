@@ -52,6 +52,7 @@ async fn an_event_is_answered_whole() {
         "reference": null,
         "metadata": {},
         "questions": [],
+        "attendeesUntil": null,
         "createdAt": "2026-12-01T12:00:00Z",
         "updatedAt": "2026-12-01T12:00:00Z",
     });

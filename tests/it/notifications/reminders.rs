@@ -67,6 +67,7 @@ impl EventFixture {
             reference: None,
             metadata: Default::default(),
             questions: Vec::new(),
+            attendees_until: None,
         };
         let command = CreateEvent {
             details,

@@ -387,6 +387,7 @@ async fn dear_event(scene: &Fixture) -> boxoffice_engine::EventId {
             reference: None,
             metadata: Default::default(),
             questions: Vec::new(),
+            attendees_until: None,
         },
         status: EventStatus::Published,
         ticket_types: vec![kind],

@@ -126,6 +126,7 @@ pub async fn create_event(
         reference: None,
         metadata: Default::default(),
         questions: Vec::new(),
+        attendees_until: None,
     };
     let ticket_types = vec![NewTicketType::general(tickets)];
     let command = CreateEvent {

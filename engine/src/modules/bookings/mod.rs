@@ -5,6 +5,7 @@
 //! repositories.
 
 mod cancel;
+mod changes;
 mod claims;
 mod confirmations;
 mod counters;

@@ -390,6 +390,7 @@ fn whole_milliseconds(details: EventDetails) -> EventDetails {
     EventDetails {
         starts_at: to_millisecond(details.starts_at),
         ends_at: details.ends_at.map(to_millisecond),
+        attendees_until: details.attendees_until.map(to_millisecond),
         ..details
     }
 }

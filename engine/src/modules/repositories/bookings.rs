@@ -8,10 +8,11 @@ use super::{
     check_ins::STALE_BOOKING,
     claims::{ClaimReturn, add_returns},
     db::{Db, Script, StepError},
+    events::REFERENCE_TAKEN,
     inventory::{InventoryChange, add_change},
     models::{
-        BookingNumbersRow, BookingReferenceRow, BookingRow, CustomerBookingRow, IdRow,
-        InventoryRow, PaymentKeyRow, PaymentRow, booking_id, newest_first_key,
+        BookingNumbersRow, BookingReferenceRow, BookingRow, CustomerBookingRow, DetailsColumns,
+        IdRow, InventoryRow, PaymentKeyRow, PaymentRow, booking_id, newest_first_key,
     },
     notifications::{NewMails, add_mails_about},
     payments::{PaymentChange, add_payment},
@@ -67,11 +68,12 @@ impl BookingsRepository {
         let came_in = script.bind(BookingRow::numbers(&step.booking.checked_in));
         let payment = step.booking.payment.as_ref();
         let payment = script.bind(payment.map(PaymentKeyRow::of));
-        // A check-in writes the booking without its event's inventory, and so does a payment that comes after the booking. So
-        // the booking has a separate guard.
+        // A check-in writes the booking without its event's inventory, and so do a payment that comes after the booking, and a
+        // change of its details. So the booking has a separate guard.
+        let details = detail_guard(&mut script, &step.booking);
         script.require(
             format!(
-                "UPDATE {key} CONTENT {row} WHERE checked_in = {came_in} AND payment = {payment} RETURN VALUE id"
+                "UPDATE {key} CONTENT {row} WHERE checked_in = {came_in} AND payment = {payment} AND {details} RETURN VALUE id"
             ),
             STALE_BOOKING,
         );
@@ -81,6 +83,39 @@ impl BookingsRepository {
         add_returns(&mut script, tenant, step.claims.clone(), step.change.at);
         add_mails_about(&mut script, tenant, &step.mails)?;
         add_offers(&mut script, tenant, step.booking.event, &step.offers)?;
+        self.db.run(script).await.map(drop)
+    }
+
+    /// Writes a booking's details, if it still has those that were read and is not cancelled: 1 row, and 2 for another reference. Fails
+    /// with the guard [`STALE_BOOKING`] or [`REFERENCE_TAKEN`].
+    pub(in crate::modules) async fn change_details(
+        &self,
+        tenant: &TenantId,
+        before: &Booking,
+        after: &Booking,
+    ) -> Result<(), StepError> {
+        let mut script = Script::transaction(tenant);
+        let (seen, new) = (detail_columns(before), detail_columns(after));
+        if seen.reference != new.reference {
+            let old = BookingReferenceRow::of(tenant, before);
+            script.remove(old.map(|row| row.id));
+            if let Some(row) = BookingReferenceRow::of(tenant, after) {
+                let id = script.bind(row.id.clone());
+                script.push(format!(
+                    "IF record::exists({id}) {{ THROW '{REFERENCE_TAKEN}' }}"
+                ));
+                script.insert("booking_reference", [row]);
+            }
+        }
+        let key = script.bind(BookingRow::key(tenant, after.id));
+        let guard = detail_guard(&mut script, before);
+        let (reference, details) = (script.bind(new.reference), script.bind(new.details));
+        script.require(
+            format!(
+                "UPDATE {key} SET reference = {reference}, details = {details} WHERE {guard} AND cancelled_by = NONE RETURN VALUE id"
+            ),
+            STALE_BOOKING,
+        );
         self.db.run(script).await.map(drop)
     }
 
@@ -379,4 +414,15 @@ pub(super) fn read_list_of(
     script.push(format!(
         "SELECT * FROM type::record('{table}', {start}..[$tenant, {customer}, ..]) LIMIT {limit}"
     ))
+}
+
+fn detail_columns(booking: &Booking) -> DetailsColumns {
+    DetailsColumns::of(booking.details.as_deref())
+}
+
+/// The condition that a booking still has the details that were read.
+fn detail_guard(script: &mut Script, booking: &Booking) -> String {
+    let seen = detail_columns(booking);
+    let (reference, details) = (script.bind(seen.reference), script.bind(seen.details));
+    format!("reference = {reference} AND details = {details}")
 }

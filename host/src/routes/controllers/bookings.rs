@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{
-    BookLine, BookTickets, BookingId, BookingNumber, CancelTickets, Engine, Error, EventId,
-    Reference, Result, UserId,
+    BookLine, BookTickets, BookingId, BookingNumber, CancelTickets, ChangeBooking, Engine, Error,
+    EventId, Reference, Result, UserId,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -93,6 +93,38 @@ pub(in crate::routes) struct CancelBookingRequest {
     /// The tickets, by their `number` in the booking; instead of `lines`.
     #[schema(value_type = Option<Vec<u32>>, min_items = 1, max_items = 1_000)]
     ticket_numbers: Option<Vec<Whole<u32>>>,
+}
+
+/// What a booking carries beside its tickets. Each member replaces what was there; those that are left out stay.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::routes) struct ChangeBookingRequest {
+    /// The platform's own name of the booking, unique within the tenant: visible ASCII characters. Not for customers.
+    #[schema(min_length = 1, max_length = 64)]
+    reference: Option<String>,
+    /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500. Not for customers.
+    metadata: Option<BTreeMap<String, String>>,
+    /// Answers to the questions that are asked per booking, by the id of the question: a text, a number, true or false, or a list of
+    /// choices.
+    #[schema(value_type = Option<BTreeMap<String, Value>>)]
+    answers: Option<Map<String, Value>>,
+    /// Who has the tickets, with answers to the questions that are asked per ticket.
+    #[schema(max_items = 100)]
+    attendees: Option<Vec<AttendeeRequest>>,
+}
+
+impl ChangeBookingRequest {
+    fn command(&self, booking: BookingId) -> Result<ChangeBooking> {
+        let given = GivenDetails {
+            reference: self.reference.as_deref(),
+            metadata: self.metadata.as_ref(),
+            codes: None,
+            answers: self.answers.as_ref(),
+            attendees: self.attendees.as_deref(),
+        };
+        let details = given.command()?;
+        Ok(ChangeBooking { booking, details })
+    }
 }
 
 impl CreateBookingRequest {
@@ -269,6 +301,24 @@ pub(in crate::routes) async fn show(
     Ok(JsonAnswer(
         engine.bookings().show(&caller, booking).await?.into(),
     ))
+}
+
+/// Changes what a booking carries beside its tickets
+///
+/// Each member replaces what was there; those that are left out stay. Customers change answers and attendees until the event's
+/// `attendeesUntil`; those who look after the event change everything at any time.
+#[utoipa::path(patch, path = "/api/bookings/{id}", tag = "bookings", request_body = ChangeBookingRequest, operation_id = "change_booking",
+    params(("id" = String, Path, description = "Which booking")),
+    responses((status = 200, body = BookingResponse), refusals::ChangeBooking))]
+pub(in crate::routes) async fn change(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+    Id(booking): Id<BookingId>,
+    Json(request): Json<ChangeBookingRequest>,
+) -> Answer<JsonAnswer<BookingResponse>> {
+    let command = request.command(booking)?;
+    let changed = engine.bookings().change(&caller, command).await?;
+    Ok(JsonAnswer(changed.into()))
 }
 
 /// Shows the booking with a number

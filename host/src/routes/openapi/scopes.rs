@@ -62,6 +62,7 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
         Scope::BookingsWrite,
         &[
             ("post", "/api/bookings"),
+            ("patch", "/api/bookings/{id}"),
             ("post", "/api/bookings/{id}/cancel"),
         ],
     ),

@@ -76,6 +76,7 @@ impl Context {
                 reference: None,
                 metadata: Default::default(),
                 questions: Vec::new(),
+                attendees_until: None,
             },
             status: EventStatus::Published,
             ticket_types: types

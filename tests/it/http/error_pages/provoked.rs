@@ -244,6 +244,12 @@ impl Stage {
         first.expect(201);
         let second = self.ben.post("/api/bookings", body).await;
         seen.note(second, 409, "reference-taken");
+        let closed = json!({"attendeesUntil": "2026-12-01T12:00:00Z"});
+        let closed = self.event(closed).await;
+        let booked = self.book(&closed, 1).await.expect(201);
+        let path = format!("/api/bookings/{}", text(&booked["id"]));
+        let late = self.ann.patch(&path, "*", json!({"attendees": []})).await;
+        seen.note(late, 409, "changes-closed");
         let body = json!({"eventId": event["id"], "numTickets": 2, "codes": ["SPRING"]});
         let used_up = self.ann.post("/api/bookings", body).await;
         seen.note(used_up, 409, "claim-exhausted");

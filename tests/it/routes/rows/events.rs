@@ -380,6 +380,14 @@ pub(super) const ROWS: &[Row] = &[
         200,
     ),
     row(
+        "PATCH",
+        "/api/bookings/{id}",
+        Door::Customer(404),
+        Thing::Booking,
+        Some(|_| json!({"attendees": [{"name": "Ann"}]})),
+        200,
+    ),
+    row(
         "POST",
         "/api/bookings/{id}/cancel",
         Door::Customer(404),

@@ -24,6 +24,7 @@ fn order() -> PaymentOrder {
         total_minor: PRICE,
         messages: Vec::new(),
         sale: None,
+        details: None,
     }
 }
 

@@ -38,6 +38,7 @@ pub(in crate::modules::repositories) struct EventRow {
     /// As JSON; `None` without any.
     metadata: Option<String>,
     questions: Option<String>,
+    attendees_until: Option<i64>,
     /// By the id of the type.
     type_metadata: Option<String>,
 }
@@ -119,6 +120,7 @@ impl EventRow {
             reference: details.reference.as_ref().map(ToString::to_string),
             metadata: json_of(&details.metadata),
             questions: json_of(&details.questions),
+            attendees_until: details.attendees_until.map(millisecond),
             type_metadata: json_of(&event.type_metadata),
         }
     }
@@ -148,6 +150,7 @@ impl EventRow {
                 reference: self.reference.map(Reference::stored),
                 metadata: of_json(self.metadata)?,
                 questions: of_json(self.questions)?,
+                attendees_until: self.attendees_until.map(at_millisecond).transpose()?,
             },
             currency: self.currency,
             created_at: at_millisecond(self.created_at)?,

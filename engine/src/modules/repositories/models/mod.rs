@@ -30,7 +30,7 @@ mod waitlist;
 
 pub(in crate::modules::repositories) use announcements::{AnnouncementRow, announcement_count_key};
 pub(in crate::modules::repositories) use api_keys::ApiKeyRow;
-pub(in crate::modules::repositories) use booking_details::BookingReferenceRow;
+pub(in crate::modules::repositories) use booking_details::{BookingReferenceRow, DetailsColumns};
 pub(in crate::modules::repositories) use bookings::{
     BookingLineRow, BookingNumbersRow, BookingRow, CustomerBookingRow, booking_id,
 };

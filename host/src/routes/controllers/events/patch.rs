@@ -81,6 +81,10 @@ pub(in crate::routes) struct EventPatchRequest {
     #[schema(value_type = Option<Vec<QuestionRequest>>, max_items = 50)]
     #[serde(default)]
     questions: Patched<Vec<QuestionRequest>>,
+    /// Until when customers may change the attendees and answers of their bookings. Null: until it begins.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(default)]
+    attendees_until: Patched<String>,
     /// Whether customers are told. By default they are told if title, time, zone or place change.
     #[schema(value_type = Option<bool>)]
     #[serde(default)]
@@ -173,6 +177,10 @@ impl EventPatchRequest {
             .write(&mut details.reference, None, |text| text.parse().map(Some))?;
         self.questions
             .write(&mut details.questions, Vec::new(), |given| questions(given))?;
+        self.attendees_until
+            .write(&mut details.attendees_until, None, |text| {
+                times::instant(text, "attendeesUntil").map(Some)
+            })?;
         let before = details.metadata.clone();
         self.metadata
             .write(&mut details.metadata, Metadata::default(), |patch| {
@@ -225,6 +233,7 @@ mod tests {
                 reference: None,
                 metadata: Metadata::default(),
                 questions: Vec::new(),
+                attendees_until: None,
             },
             status: EventStatus::Published,
             total_tickets: 10,

@@ -64,6 +64,9 @@ pub(in crate::routes) struct CreateEventRequest {
     /// What those who book are asked: up to 50 questions.
     #[schema(max_items = 50)]
     questions: Option<Vec<QuestionRequest>>,
+    /// Until when customers may change the attendees and answers of their bookings. The default is when it begins.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    attendees_until: Option<String>,
 }
 
 /// The new content of an event.
@@ -111,6 +114,9 @@ pub(in crate::routes) struct ReplaceEventRequest {
     /// What those who book are asked: up to 50 questions. The default is none.
     #[schema(max_items = 50)]
     questions: Option<Vec<QuestionRequest>>,
+    /// Until when customers may change the attendees and answers of their bookings. The default is when it begins.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    attendees_until: Option<String>,
     /// Whether customers are told. By default they are told if title, time, zone or place change.
     notify_customers: Option<bool>,
 }
@@ -157,6 +163,7 @@ impl ReplaceEventRequest {
             reference: self.reference,
             metadata: self.metadata,
             questions: self.questions,
+            attendees_until: self.attendees_until,
         };
         let CreateEvent {
             details,
@@ -258,6 +265,11 @@ impl CreateEventRequest {
                 None => Metadata::default(),
             },
             questions: questions(self.questions.as_deref().unwrap_or_default())?,
+            attendees_until: self
+                .attendees_until
+                .as_deref()
+                .map(|text| times::instant(text, "attendeesUntil"))
+                .transpose()?,
         })
     }
 

@@ -65,6 +65,9 @@ pub(in crate::routes) struct EventResponse {
     metadata: BTreeMap<String, String>,
     /// What those who book are asked.
     questions: Vec<QuestionResponse>,
+    /// Until when customers may change the attendees and answers of their bookings; null for when it begins.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    attendees_until: Option<Timestamp>,
     /// When it was created.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -195,6 +198,7 @@ impl From<Event> for EventResponse {
             reference: details.reference.map(|reference| reference.to_string()),
             metadata: metadata_response(&details.metadata),
             questions: details.questions.into_iter().map(Into::into).collect(),
+            attendees_until: details.attendees_until,
             created_at: event.created_at,
             updated_at: event.updated_at,
         }

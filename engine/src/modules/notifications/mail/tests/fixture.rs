@@ -220,6 +220,7 @@ fn event() -> Event {
             metadata: Metadata::parse("metadata", [("hall".to_owned(), "2".to_owned())].into())
                 .unwrap(),
             questions: Vec::new(),
+            attendees_until: None,
         },
         status: EventStatus::Published,
         total_tickets: 100,

@@ -1,0 +1,70 @@
+//! The use case of changing what a booking carries beside its tickets. Called by hosts and platforms. Calls the bookings and events
+//! modules.
+
+use super::Bookings;
+use crate::{
+    error::{Error, ErrorCode, Fact, Result},
+    modules::details_for,
+    types::{
+        Booking, BookingStatus, Caller, ChangeBooking, EventDetails, NewBookingDetails, Scope,
+        quantities,
+    },
+};
+
+impl Bookings {
+    /// Changes what a booking carries beside its tickets. Its customer may change answers and attendees, until the time that the event
+    /// says; those who look after the event also reference and metadata, at any time.
+    ///
+    /// # Errors
+    /// `not-found`, `field-invalid`, `booking-cancelled`, `changes-closed`, `reference-taken`, `conflict-try-again`.
+    pub async fn change(&self, caller: &Caller, command: ChangeBooking) -> Result<Booking> {
+        let caller = &caller.scoped(Scope::BookingsWrite)?;
+        caller.require_signed_in()?;
+        let given = &command.details;
+        given.validate()?;
+        if given.codes.is_some() {
+            let rule = "A booking keeps the codes that policies decided with.";
+            return Err(Error::field("codes", rule));
+        }
+        let (seen, own) = self.find_visible(caller, command.booking).await?;
+        let (modules, tenant) = (&self.0.modules, caller.tenant()?);
+        let event = modules.events.refreshed(tenant, seen.event).await?;
+        let event = event.ok_or_else(|| Error::not_found("event", seen.event))?;
+        if own {
+            self.require_own_change(given, &event.details)?;
+        }
+        let changed = modules.bookings.change_details(tenant, seen.id, |booking| {
+            if booking.status == BookingStatus::Cancelled {
+                let detail = "This booking is cancelled.";
+                return Err(Error::new(ErrorCode::BookingCancelled, detail));
+            }
+            let lines = quantities(booking.lines_as_booked());
+            details_for(&event, &lines, booking.details.as_deref(), given, true)
+        });
+        let changed = changed.await?;
+        Ok(match own {
+            true => changed.as_customer_sees(),
+            false => changed,
+        })
+    }
+
+    /// Refuses what only those change who look after the event, and what comes too late.
+    fn require_own_change(&self, given: &NewBookingDetails, event: &EventDetails) -> Result<()> {
+        let rule = "Only those who look after the event change this.";
+        if given.reference.is_some() {
+            return Err(Error::field("reference", rule));
+        }
+        if given.metadata.is_some() {
+            return Err(Error::field("metadata", rule));
+        }
+        let until = event.changes_until();
+        match self.0.context.now() < until {
+            true => Ok(()),
+            false => {
+                let detail = format!("Attendees and answers could be changed until {until}.");
+                let closed = Error::new(ErrorCode::ChangesClosed, detail);
+                Err(closed.with(Fact::ClosedAt(until)))
+            }
+        }
+    }
+}
