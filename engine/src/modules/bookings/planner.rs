@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -29,7 +30,7 @@ use crate::{
     },
     types::{
         Booking, BookingId, BookingLine, BookingNumber, BookingStatus, CapacityCause, CheckIn,
-        DecisionRecord, EventId, Hold, HoldId, HoldStatus, Inventory, KeyedRequest, NotificationId,
+        EventId, Hold, HoldId, HoldStatus, Inventory, KeyedRequest, NotificationId,
         NotificationKind, NumberGroup, RecordedAnswer, RecordedRequest, RequestKey, SalesChannel,
         TenantId, TicketId, TraceParent, UserId, total_of,
     },
@@ -76,9 +77,9 @@ pub(super) struct GroupPlanner<'a> {
     /// The version of the tenant's plugin set.
     policy_version: u64,
     /// The policies' input and answers for each booking or hold, by serial.
-    decisions: Vec<(Ulid, DecisionRecord)>,
+    decisions: Vec<(Ulid, Arc<str>)>,
     /// Those of bookings whose hold was decided about before.
-    late_decisions: Vec<(Ulid, DecisionRecord)>,
+    late_decisions: Vec<(Ulid, Arc<str>)>,
     hold_changes: Vec<HoldChange>,
     /// Check-ins of imported bookings.
     check_ins: Vec<CheckIn>,

@@ -2,12 +2,14 @@
 //!
 //! Made by app_modules; read by the planner and the group commit. Calls nothing.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::types::{
-    BookLine, Booking, BookingId, BookingLine, CancelCause, DecisionRecord, EventId, Hold, HoldId,
-    HoldStatus, KeyedRequest, Payment, PaymentKey, PaymentNotice, PaymentOrder, RefundId,
-    RequestKey, Sale, TraceParent, UserId,
+    BookLine, Booking, BookingId, BookingLine, CancelCause, EventId, Hold, HoldId, HoldStatus,
+    KeyedRequest, Payment, PaymentKey, PaymentNotice, PaymentOrder, RefundId, RequestKey, Sale,
+    TraceParent, UserId,
 };
 
 /// What a request wants of the event. Each intent passes the same policy check, queue and transaction.
@@ -130,8 +132,8 @@ pub(crate) struct PolicyDecision {
     pub(crate) unit_prices_minor: Vec<u32>,
     /// Texts about the prices, for the customer.
     pub(crate) messages: Vec<String>,
-    /// The plugins' input and answers, to be stored with the booking.
-    pub(crate) record: Option<DecisionRecord>,
+    /// The plugins' input and answers, to be stored with the booking: the text of a `DecisionRecord`.
+    pub(crate) record: Option<Arc<str>>,
 }
 
 /// The outcome of an accepted request.
