@@ -55,8 +55,10 @@ impl EngineContext {
         for _ in 0..DECISIONS_MAX + u32::from(is_confirmation) {
             request.policy_version = set.version;
             request.decision = None;
+            let mut arrival = None;
             let is_decided_here = !matches!(request.intent, BookingIntent::Confirm(_));
             if is_decided_here && self.has_policies(&set, request.event) {
+                arrival = Some(modules.bookings.announce(tenant, request.event));
                 match self.ask_about_booking(tenant, &request, &set).await {
                     Ok(PolicyCheck::Recorded(placement)) => return Ok(placement),
                     Ok(PolicyCheck::Decided(decision)) => request.decision = Some(decision),
@@ -69,7 +71,11 @@ impl EngineContext {
                     },
                 }
             }
-            match modules.bookings.place(tenant, request.clone()).await? {
+            match modules
+                .bookings
+                .place_announced(tenant, request.clone(), arrival)
+                .await?
+            {
                 Placement::PolicyStale => set = modules.plugins.fresh_set(tenant).await?,
                 Placement::Offered(hold) => request.intent = BookingIntent::AcceptOffer(hold.id),
                 placement => return Ok(placement),
