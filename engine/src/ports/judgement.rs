@@ -4,8 +4,8 @@
 //! Called by the engine and by plugin hosts after each call, before the call is counted and logged. Pure.
 
 use super::{
-    Decision, HookFailure, PluginAnswer, PluginOutcome, PluginRequest, Rendered, RequestLine,
-    RequestTicketType,
+    BookingView, Decision, HookFailure, PluginAnswer, PluginOutcome, PluginRequest, Rendered,
+    RequestLine, RequestTicketType,
 };
 use crate::types::{Claim, ClaimKey, Label, LineFault, check_line};
 
@@ -40,11 +40,13 @@ impl PluginOutcome {
 pub fn judge(request: &PluginRequest, answer: PluginAnswer) -> Result<PluginAnswer, String> {
     match (request, answer) {
         (PluginRequest::ValidateBooking(asked), PluginAnswer::Decided(decision)) => {
-            let decision = decided(&asked.lines, &asked.event.ticket_types, decision)?;
+            let types = &asked.event.ticket_types;
+            let list_prices = asked.lines.iter().map(|line| list_price(line, types));
+            let decision = decided(list_prices, decision)?;
             Ok(PluginAnswer::Decided(decision))
         }
         (PluginRequest::ValidateCancellation(_), PluginAnswer::Decided(decision)) => {
-            Ok(PluginAnswer::Decided(cancellation_decided(decision)?))
+            Ok(PluginAnswer::Decided(judge_cancellation(decision)?))
         }
         (PluginRequest::Render(_), PluginAnswer::Rendered { rendered }) => {
             let rendered = judge_mail(rendered)?;
@@ -56,6 +58,33 @@ pub fn judge(request: &PluginRequest, answer: PluginAnswer) -> Result<PluginAnsw
         }
         (_, PluginAnswer::Rendered { .. } | PluginAnswer::Declined { .. }) => {
             Err("it answered something else than a decision".to_owned())
+        }
+    }
+}
+
+/// Checks the decision of a native policy about a booking, as [`judge`] does.
+///
+/// # Errors
+/// A sentence about what is wrong.
+pub(crate) fn judge_booking(asked: &BookingView, decision: Decision) -> Result<Decision, String> {
+    let list_prices = asked.lines.iter().map(|line| {
+        let mut types = asked.event.ticket_types.iter();
+        let known = types.find(|kind| kind.id == line.ticket_type);
+        known.map_or(line.unit_price_minor, |kind| kind.price_minor)
+    });
+    decided(list_prices, decision)
+}
+
+/// Checks the decision of a native policy about a cancellation, as [`judge`] does.
+///
+/// # Errors
+/// A sentence about what is wrong.
+pub(crate) fn judge_cancellation(decision: Decision) -> Result<Decision, String> {
+    match decision {
+        Decision::Accept => Ok(decision),
+        Decision::Reject { code, reason } => rejected(code, &reason),
+        Decision::Adjust { .. } => {
+            Err("it answered prices where a cancellation was asked about".to_owned())
         }
     }
 }
@@ -87,9 +116,9 @@ pub fn judge_mail(rendered: Rendered) -> Result<Rendered, String> {
     })
 }
 
+/// Checks a decision about lines whose types have these list prices.
 fn decided(
-    lines: &[RequestLine],
-    types: &[RequestTicketType],
+    list_prices: impl ExactSizeIterator<Item = u32>,
     decision: Decision,
 ) -> Result<Decision, String> {
     let (prices, messages, claims) = match decision {
@@ -101,15 +130,14 @@ fn decided(
             claims,
         } => (unit_prices_minor, messages, claims),
     };
-    if lines.is_empty() || prices.len() != lines.len() {
+    let lines = list_prices.len();
+    if lines == 0 || prices.len() != lines {
         return Err(format!(
-            "it answered {} prices for {} lines",
-            prices.len(),
-            lines.len()
+            "it answered {} prices for {lines} lines",
+            prices.len()
         ));
     }
-    for (price, line) in prices.iter().zip(lines) {
-        let list_price = list_price(line, types);
+    for (price, list_price) in prices.iter().zip(list_prices) {
         if u64::from(*price) > u64::from(list_price) * PRICE_FACTOR_MAX {
             return Err(format!(
                 "a price of {price} is more than ten times the list price {list_price}"
@@ -163,16 +191,6 @@ fn claims_judged(claims: Vec<Claim>) -> Result<Vec<Claim>, String> {
 fn list_price(line: &RequestLine, types: &[RequestTicketType]) -> u32 {
     let known = types.iter().find(|kind| kind.id == line.ticket_type);
     known.map_or(line.unit_price_minor, |kind| kind.price_minor)
-}
-
-fn cancellation_decided(decision: Decision) -> Result<Decision, String> {
-    match decision {
-        Decision::Accept => Ok(decision),
-        Decision::Reject { code, reason } => rejected(code, &reason),
-        Decision::Adjust { .. } => {
-            Err("it answered prices where a cancellation was asked about".to_owned())
-        }
-    }
 }
 
 fn rejected(code: String, reason: &str) -> Result<Decision, String> {

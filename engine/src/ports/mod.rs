@@ -21,6 +21,7 @@ pub use clock::{Clock, SystemClock};
 pub use fixtures::PluginFixture;
 pub use ids::{IdSource, SeededIds, UlidIds};
 pub use judgement::{judge, judge_mail};
+pub(crate) use judgement::{judge_booking, judge_cancellation};
 pub use links::Links;
 pub use mailer::{FolderMailer, MailOutcome, Mailer, OutgoingMail};
 pub use memory_queue::MemoryQueue;

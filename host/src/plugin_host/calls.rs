@@ -95,6 +95,11 @@ pub(super) fn not_made(failure: HookFailure) -> PluginOutcome {
     }
 }
 
+/// The result of a call that ended with a panic, or with its host.
+pub(super) fn interrupted() -> PluginOutcome {
+    not_made(HookFailure::Failed("the call was interrupted".to_owned()))
+}
+
 /// The cost of a call for its tenant's share: its fuel. An interrupted call may have kept a core busy without
 /// fuel (large copies), and is charged for its time.
 pub(super) fn charge(outcome: &PluginOutcome) -> u64 {

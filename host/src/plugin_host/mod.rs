@@ -21,6 +21,7 @@ mod inspect;
 mod loaded;
 mod loading;
 mod metered;
+mod runner;
 mod settings;
 mod wasm_engine;
 
@@ -34,10 +35,12 @@ use boxoffice_engine::{
         PluginRef, PluginRefusal, PluginRequest, PluginRuntime, PluginSource,
     },
 };
+use tokio::sync::oneshot;
 
-use fair_share::FairShare;
+use fair_share::{FairShare, over_its_share};
 use loaded::LoadedSet;
 use loading::Loader;
+use runner::{Job, run_calls};
 use wasm_engine::WasmEngine;
 
 pub use child::compile_stdin;
@@ -52,7 +55,7 @@ pub struct PluginHost(Arc<Inner>);
 struct Inner {
     settings: Arc<PluginHostSettings>,
     wasm_engine: Arc<WasmEngine>,
-    fair_share: FairShare,
+    fair_share: FairShare<Job>,
     loaded: Arc<LoadedSet>,
     loader: Loader,
     /// The threads of calls. Only `drop` takes them out.
@@ -152,37 +155,42 @@ impl PluginRuntime for PluginHost {
                 "the plugin is not loaded on this host".to_owned(),
             ));
         };
-        let admission = match self
-            .0
-            .fair_share
-            .admit(&call.plugin.tenant, call.priority)
-            .await
-        {
-            Ok(admission) => admission,
-            Err(failure) => return calls::not_made(failure),
-        };
         let limits = match request {
             PluginRequest::Render(_) => self.0.settings.template,
             _ => self.0.settings.policy,
         };
-        let limits = limits.lowered(&call.limits);
-        let (wasm_engine, request, config) = (
-            self.0.wasm_engine.clone(),
-            request.clone(),
-            call.config.clone(),
-        );
+        let (answer, mut answered) = oneshot::channel();
+        let job = Job {
+            loaded,
+            limits: limits.lowered(&call.limits),
+            request: request.clone(),
+            config: call.config.clone(),
+            answer,
+        };
         let Some(threads) = &self.0.threads else {
             return calls::not_made(HookFailure::NotLoaded("the plugin host stops".to_owned()));
         };
-        let made = threads.spawn(async move {
-            let outcome = calls::call(&wasm_engine, &loaded, &limits, &request, &config).await;
-            // The slot is held until the instance is dropped, even if nobody waits for the answer any more.
-            admission.charge(calls::charge(&outcome));
-            outcome
-        });
-        made.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a plugin call was interrupted");
-            calls::not_made(HookFailure::Failed("the call was interrupted".to_owned()))
-        })
+        let entered = self
+            .0
+            .fair_share
+            .enter(&call.plugin.tenant, call.priority, job);
+        let (place, runner) = match entered {
+            Ok(entered) => entered,
+            Err(failure) => return calls::not_made(failure),
+        };
+        if let Some(runner) = runner {
+            threads.spawn(run_calls(self.0.wasm_engine.clone(), runner));
+        }
+        match tokio::time::timeout(self.0.settings.wait_max, &mut answered).await {
+            Ok(Ok(outcome)) => outcome,
+            // It has waited too long, by the caller's clock or by the runner's.
+            Ok(Err(_)) | Err(_) if place.give_up() => calls::not_made(over_its_share()),
+            Ok(Err(_)) => calls::interrupted(),
+            // It has begun, and ends by its own limits.
+            Err(_) => {
+                let outcome = answered.await;
+                outcome.unwrap_or_else(|_| calls::interrupted())
+            }
+        }
     }
 }

@@ -426,9 +426,10 @@ async fn attendees_are_changed_until_the_event_says() {
         .problem(404, "not-found");
     // A cancellation and changes that race leave one whole booking.
     let part = json!({"ticketNumbers": [2]});
+    let cancel = format!("{path}/cancel");
     let (_, cancelled, _) = tokio::join!(
         client.patch(&path, "*", change.clone()),
-        client.post(&format!("{path}/cancel"), part),
+        client.post(&cancel, part),
         organizer.patch(&path, "*", json!({"metadata": {"cart": "9"}})),
     );
     cancelled.expect(200);

@@ -14,14 +14,15 @@ use crate::{
         BeforeCancelling, BeforePolicies, BookingIntent, CancelDecision, Placement, PolicyDecision,
         RequestedBooking, RequestedCancellation,
         policy_check::{
-            BookingCheck, PolicyOutcome, accepted, cancellation_view, depends_on_set,
-            native_outcome,
+            BookingCheck, DecisionDraft, PolicyOutcome, accepted, cancellation_view,
+            depends_on_set, native_outcome,
         },
     },
     ports::{
-        BookingRequest, CancellationRequest, CancellationView, Decision, HookFailure, PluginRequest,
+        CancellationRequest, CancellationView, Decision, HookFailure, PluginRequest, judge_booking,
+        judge_cancellation,
     },
-    types::{Booking, DecisionRecord, EventId, PluginSet, TenantId, UserId},
+    types::{Booking, EventId, PluginSet, TenantId, UserId},
 };
 
 /// Longest time for a native policy; plugins have limits of their own.
@@ -55,8 +56,10 @@ impl EngineContext {
         for _ in 0..=DECISIONS_MAX + u32::from(is_confirmation) {
             request.policy_version = set.version;
             request.decision = None;
+            let mut arrival = None;
             let is_decided_here = !matches!(request.intent, BookingIntent::Confirm(_));
             if is_decided_here && self.has_policies(&set, request.event) {
+                arrival = Some(modules.bookings.announce(tenant, request.event));
                 match self.ask_about_booking(tenant, &request, &set).await {
                     Ok(PolicyCheck::Recorded(placement)) => return Ok(placement),
                     Ok(PolicyCheck::Decided(decision)) => request.decision = Some(decision),
@@ -69,7 +72,11 @@ impl EngineContext {
                     },
                 }
             }
-            match modules.bookings.place(tenant, request.clone()).await? {
+            match modules
+                .bookings
+                .place_announced(tenant, request.clone(), arrival)
+                .await?
+            {
                 Placement::PolicyStale => set = modules.plugins.fresh_set(tenant).await?,
                 Placement::DetailsStale => {
                     self.compare_details(tenant, &mut request, true).await?;
@@ -181,21 +188,23 @@ impl EngineContext {
         let mut check = BookingCheck::new(tenant, request, &event, &input, now)?;
         for policy in &self.policies {
             let answer = native(policy.validate_booking(&check.view)).await;
-            let question = || PluginRequest::ValidateBooking((&check.view).into());
-            let outcome = native_outcome(answer, question, policy.when_not_loaded())?;
+            let judged = |decision| judge_booking(&check.view, decision);
+            let outcome = native_outcome(answer, judged, policy.when_not_loaded())?;
             check.apply(outcome)?;
         }
         let customer = request.customer;
+        let mut question = None;
         for plugin in set.policies_of(request.event) {
-            let mut question = BookingRequest::from(&check.view);
-            self.attach_identity(tenant, plugin, customer, &mut question.customer)
+            let question = question.get_or_insert_with(|| check.question());
+            check.show_prices(question);
+            self.attach_identity(tenant, plugin, customer, question)
                 .await?;
-            let question = PluginRequest::ValidateBooking(question);
             let outcome = self
-                .ask_plugin(tenant, plugin, customer, &question, &mut check.record)
+                .ask_plugin(tenant, plugin, customer, question, &mut check.record)
                 .await?;
             if let PolicyOutcome::Answered(Decision::Reject { .. }) = &outcome {
-                modules.plugins.sample_refusal(tenant, check.record.clone());
+                let record = || check.record.text();
+                modules.plugins.sample_refusal(tenant, record);
             }
             check.apply(outcome)?;
         }
@@ -211,18 +220,15 @@ impl EngineContext {
     ) -> Result<()> {
         for policy in &self.policies {
             let answer = native(policy.validate_cancellation(view)).await;
-            let question = || PluginRequest::ValidateCancellation(view.into());
-            accepted(native_outcome(answer, question, policy.when_not_loaded())?)?;
+            let outcome = native_outcome(answer, judge_cancellation, policy.when_not_loaded());
+            accepted(outcome?)?;
         }
-        let mut record = DecisionRecord {
-            policy_version: set.version,
-            ..DecisionRecord::default()
-        };
+        let mut record = DecisionDraft::new(set.version);
         for plugin in set.policies_of(view.event.id) {
-            let mut question = CancellationRequest::from(view);
-            self.attach_identity(&view.tenant, plugin, customer, &mut question.customer)
+            let question = CancellationRequest::from(view);
+            let mut question = PluginRequest::ValidateCancellation(question);
+            self.attach_identity(&view.tenant, plugin, customer, &mut question)
                 .await?;
-            let question = PluginRequest::ValidateCancellation(question);
             let outcome = self
                 .ask_plugin(&view.tenant, plugin, customer, &question, &mut record)
                 .await?;

@@ -11,14 +11,14 @@ use crate::{
     error::Result,
     modules::{
         NotedCall, is_known_account,
-        policy_check::{PolicyOutcome, decision_step, outcome_of},
+        policy_check::{DecisionDraft, PolicyOutcome, outcome_of},
         quarantined,
     },
     ports::{
         CallPriority, HookFailure, PluginCall, PluginOutcome, PluginRef, PluginRequest,
-        PluginRuntime, RequestCustomer,
+        PluginRuntime,
     },
-    types::{ActivePlugin, DecisionRecord, PluginExport, PluginHash, TenantId, UserId},
+    types::{ActivePlugin, PluginExport, PluginHash, TenantId, UserId},
 };
 
 /// How long a request waits while a plugin is loaded on this host. What takes longer refuses the request.
@@ -60,14 +60,20 @@ impl EngineContext {
         }
     }
 
-    /// Adds e-mail address and name if the owner allowed the plugin to see them.
+    /// Adds e-mail address and name if the owner allowed the plugin to see them; takes out those of the question before.
     pub(in crate::app_modules) async fn attach_identity(
         &self,
         tenant: &TenantId,
         plugin: &ActivePlugin,
         customer: UserId,
-        shown: &mut RequestCustomer,
+        question: &mut PluginRequest,
     ) -> Result<()> {
+        let shown = match question {
+            PluginRequest::ValidateBooking(asked) => &mut asked.customer,
+            PluginRequest::ValidateCancellation(asked) => &mut asked.customer,
+            PluginRequest::Render(_) => return Ok(()),
+        };
+        (shown.email, shown.name) = (None, None);
         if plugin.sees_identity
             && let Some(user) = self.modules.users.find(tenant, customer).await?
         {
@@ -78,18 +84,18 @@ impl EngineContext {
     }
 
     /// Calls one plugin about a booking or a cancellation and records the answer. Turns a failure into an error.
-    pub(in crate::app_modules) async fn ask_plugin(
+    pub(in crate::app_modules) async fn ask_plugin<'a>(
         &self,
         tenant: &TenantId,
-        plugin: &ActivePlugin,
+        plugin: &'a ActivePlugin,
         customer: UserId,
         question: &PluginRequest,
-        record: &mut DecisionRecord,
+        record: &mut DecisionDraft<'a>,
     ) -> Result<PolicyOutcome> {
         let export = question.export();
         let asking = self.may_ask(tenant, plugin, export).await?;
         let outcome = self.call_plugin(tenant, plugin, question).await;
-        record.steps.push(decision_step(plugin, question, &outcome));
+        record.add(plugin, question, &outcome);
         match (&outcome.answer, asking) {
             (Ok(_), Asking::Try) => self.recovered(tenant, plugin, export).await,
             (Ok(_), Asking::Normal) => self.answered(tenant, plugin, export).await,

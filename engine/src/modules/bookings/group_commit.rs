@@ -72,21 +72,8 @@ enum Attempted {
 }
 
 impl BookingsModule {
-    /// Commits groups until the queue is empty.
-    pub(super) async fn drain(&self, key: EventKey) {
-        while let Some(group) = self.event_queues.next_group(&key) {
-            let mut lock = self.inventory_locks.lock_knowing(&key.0, key.1).await;
-            let mut requests = group.iter().map(|waiting| &waiting.request);
-            let may_fail = requests.any(|request| self.taken_ids.may_fail(&key.0, request));
-            if may_fail {
-                lock.known = None;
-            }
-            self.commit(&key, &mut lock, group).await;
-        }
-    }
-
     /// Commits a group and answers each member. A group that fails without a common reason is halved to find the cause.
-    async fn commit(
+    pub(super) async fn commit(
         &self,
         key: &EventKey,
         lock: &mut InventoryLock,

@@ -50,8 +50,9 @@ use super::{
     ModuleContext,
     repositories::{BookingsRepository, EventsRepository, HoldsRepository},
     support::{
+        arrivals::{Arrival, Arrivals},
         due_scan::DueScanCursor,
-        event_queues::{EventQueues, Waiting},
+        event_queues::{EventKey, EventQueues, Waiting},
         inventory_locks::InventoryLocks,
     },
 };
@@ -72,6 +73,7 @@ pub(crate) struct BookingsModule {
     events: Arc<EventsRepository>,
     offer_maker: OfferMaker,
     event_queues: EventQueues<RequestedBooking, Placement>,
+    arrivals: Arc<Arrivals>,
     inventory_locks: Arc<InventoryLocks>,
     taken_ids: TakenIds,
     expiry_cursor: DueScanCursor,
@@ -95,6 +97,7 @@ impl BookingsModule {
             events,
             offer_maker,
             event_queues: EventQueues::new(waiting_max),
+            arrivals: Arc::default(),
             inventory_locks,
             taken_ids: TakenIds::default(),
             expiry_cursor: DueScanCursor::default(),
@@ -103,17 +106,34 @@ impl BookingsModule {
         }
     }
 
+    /// Announces a request that policies are asked about. The event's next group waits a moment for it.
+    pub(crate) fn announce(&self, tenant: &TenantId, event: EventId) -> Arrival {
+        self.arrivals.announce((tenant.clone(), event))
+    }
+
     /// Puts a request into its event's queue and waits for its own answer.
     pub(crate) async fn place(
         self: &Arc<Self>,
         tenant: &TenantId,
+        request: RequestedBooking,
+    ) -> Result<Placement> {
+        self.place_announced(tenant, request, None).await
+    }
+
+    /// The same for a request that was announced.
+    pub(crate) async fn place_announced(
+        self: &Arc<Self>,
+        tenant: &TenantId,
         mut request: RequestedBooking,
+        arrival: Option<Arrival>,
     ) -> Result<Placement> {
         // Here, because the queue's task has no part in the request's span.
         request.trace = self.context.trace();
         let key = (tenant.clone(), request.event);
         let (answer, answered) = oneshot::channel();
-        if self.event_queues.enter(&key, Waiting { request, answer })? {
+        let is_first = self.event_queues.enter(&key, Waiting { request, answer })?;
+        drop(arrival);
+        if is_first {
             // A separate task: a client that hangs up must not take its group down.
             let module = self.clone();
             tokio::spawn(async move { module.drain(key).await });
@@ -121,6 +141,23 @@ impl BookingsModule {
         answered
             .await
             .map_err(|_| Error::internal("an event queue ended without an answer"))?
+    }
+
+    /// Commits groups until the queue is empty. Each waits a moment for requests that policies are asked about now.
+    async fn drain(&self, key: EventKey) {
+        loop {
+            self.arrivals.gather(&key).await;
+            let Some(group) = self.event_queues.next_group(&key) else {
+                return;
+            };
+            let mut lock = self.inventory_locks.lock_knowing(&key.0, key.1).await;
+            let mut requests = group.iter().map(|waiting| &waiting.request);
+            let may_fail = requests.any(|request| self.taken_ids.may_fail(&key.0, request));
+            if may_fail {
+                lock.known = None;
+            }
+            self.commit(&key, &mut lock, group).await;
+        }
     }
 
     pub(crate) async fn find_hold(&self, tenant: &TenantId, hold: HoldId) -> Result<Option<Hold>> {

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -30,10 +31,10 @@ use crate::{
         to_millisecond,
     },
     types::{
-        Booking, BookingId, BookingNumber, BookingStatus, CheckIn, ClaimUse, DecisionRecord,
-        EventId, Hold, HoldId, HoldStatus, Inventory, KeyedRequest, NotificationId,
-        NotificationKind, NumberGroup, RecordedAnswer, RecordedRequest, Reference, RequestKey,
-        TenantId, TicketId, TraceParent, UserId,
+        Booking, BookingId, BookingNumber, BookingStatus, CheckIn, ClaimUse, EventId, Hold, HoldId,
+        HoldStatus, Inventory, KeyedRequest, NotificationId, NotificationKind, NumberGroup,
+        RecordedAnswer, RecordedRequest, Reference, RequestKey, TenantId, TicketId, TraceParent,
+        UserId,
     },
 };
 
@@ -78,9 +79,9 @@ pub(super) struct GroupPlanner<'a> {
     /// The version of the tenant's plugin set.
     policy_version: u64,
     /// The policies' input and answers for each booking or hold, by serial.
-    decisions: Vec<(Ulid, DecisionRecord)>,
+    decisions: Vec<(Ulid, Arc<str>)>,
     /// Those of bookings whose hold was decided about before.
-    late_decisions: Vec<(Ulid, DecisionRecord)>,
+    late_decisions: Vec<(Ulid, Arc<str>)>,
     pub(super) hold_changes: Vec<HoldChange>,
     /// The tenant's counters, and what is taken of them.
     pub(super) claims: ClaimsPlan,

@@ -122,7 +122,12 @@ impl BookingsModule {
 
     /// Reads for all waiting requests, until none is left.
     async fn drain_snapshots(&self, key: &EventKey) {
-        while let Some(group) = self.snapshots.next_group(key) {
+        loop {
+            // Requests that are about to ask share the read.
+            tokio::task::yield_now().await;
+            let Some(group) = self.snapshots.next_group(key) else {
+                return;
+            };
             let mut query = GroupQuery::default();
             for Waiting { request, .. } in &group {
                 if !query.customers.contains(&request.customer) {

@@ -2,12 +2,14 @@
 //!
 //! Made by app_modules; read by the planner and the group commit. Calls nothing.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::types::{
-    BookLine, Booking, BookingDetails, BookingId, BookingLine, CancelCause, Claim, DecisionRecord,
-    EventId, Hold, HoldId, HoldStatus, KeyedRequest, NewBookingDetails, Payment, PaymentKey,
-    PaymentNotice, PaymentOrder, Reference, RefundId, RequestKey, Sale, TraceParent, UserId,
+    BookLine, Booking, BookingDetails, BookingId, BookingLine, CancelCause, Claim, EventId, Hold,
+    HoldId, HoldStatus, KeyedRequest, NewBookingDetails, Payment, PaymentKey, PaymentNotice,
+    PaymentOrder, Reference, RefundId, RequestKey, Sale, TraceParent, UserId,
 };
 
 /// What a request wants of the event. Each intent passes the same policy check, queue and transaction.
@@ -174,8 +176,8 @@ pub(crate) struct PolicyDecision {
     pub(crate) messages: Vec<String>,
     /// What it takes of the tenant's counters.
     pub(crate) claims: Vec<Claim>,
-    /// The plugins' input and answers, to be stored with the booking.
-    pub(crate) record: Option<DecisionRecord>,
+    /// The plugins' input and answers, to be stored with the booking: the text of a `DecisionRecord`.
+    pub(crate) record: Option<Arc<str>>,
 }
 
 /// The outcome of an accepted request.

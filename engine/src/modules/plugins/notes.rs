@@ -3,7 +3,7 @@
 //! Called by the policy check and by use cases. Calls the plugins repository.
 
 use std::{
-    sync::{Mutex, atomic::Ordering},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -18,10 +18,7 @@ use crate::{
     modules::support::lru_cache::LruCache,
     ports::{HookFailure, PluginLogLine, PluginOutcome, PluginRequest},
     request::request_id,
-    types::{
-        ActivePlugin, DecisionRecord, PluginCounters, PluginExport, PluginHash, PluginName,
-        TenantId,
-    },
+    types::{ActivePlugin, PluginCounters, PluginExport, PluginHash, PluginName, TenantId},
 };
 
 /// Slots for a tenant's sampled refusals, used in rotation.
@@ -93,15 +90,21 @@ pub struct PluginLogEntry {
 }
 
 impl PluginsModule {
-    /// Records a refusal for replays, within the limit per second. Runs in the background.
-    pub(crate) fn sample_refusal(&self, tenant: &TenantId, record: DecisionRecord) {
+    /// Records a refusal for replays, the text of a `DecisionRecord`, within the limit per second. Runs in the background.
+    pub(crate) fn sample_refusal(
+        &self,
+        tenant: &TenantId,
+        record: impl FnOnce() -> Option<Arc<str>>,
+    ) {
         if !may_note(&self.notes, tenant, NOTES_PER_SECOND_MAX) {
             return;
         }
         let slot = rand::rng().random_range(0..REFUSALS_MAX);
+        let Some(record) = record() else { return };
         let (repository, tenant) = (self.repository.clone(), tenant.clone());
         tokio::spawn(async move {
-            if let Err(error) = repository.keep_refusal(&tenant, slot, &record).await {
+            let kept = repository.keep_refusal(&tenant, slot, record.to_string());
+            if let Err(error) = kept.await {
                 tracing::debug!(?error, "recording a refusal failed");
             }
         });

@@ -1,7 +1,10 @@
 //! Storage steps of groups of bookings: the read that a group is decided on, and its write. Called by the bookings module;
 //! calls models.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use surrealdb::types::{RecordId, SurrealValue};
 use ulid::Ulid;
@@ -25,9 +28,9 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        Booking, BookingId, CheckIn, ClaimCounter, ClaimKey, ClaimUse, DecisionRecord, DeliveryId,
-        EventId, Hold, HoldId, Inventory, NumberGroup, Payment, PaymentKey, RecordedRequest,
-        Reference, RequestKey, TenantId, UserId,
+        Booking, BookingId, CheckIn, ClaimCounter, ClaimKey, ClaimUse, DeliveryId, EventId, Hold,
+        HoldId, Inventory, NumberGroup, Payment, PaymentKey, RecordedRequest, Reference,
+        RequestKey, TenantId, UserId,
     },
 };
 
@@ -101,10 +104,10 @@ pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) check_ins: Vec<CheckIn>,
     /// The version of the tenant's plugin set under which all of it was decided.
     pub(in crate::modules) policy_version: u64,
-    /// The policies' input and answers, by the serial of the booking or hold.
-    pub(in crate::modules) decisions: Vec<(Ulid, DecisionRecord)>,
+    /// The policies' input and answers, by the serial of the booking or hold: texts of `DecisionRecord`s.
+    pub(in crate::modules) decisions: Vec<(Ulid, Arc<str>)>,
     /// The same of bookings whose hold was decided about before: these replace what was decided then.
-    pub(in crate::modules) late_decisions: Vec<(Ulid, DecisionRecord)>,
+    pub(in crate::modules) late_decisions: Vec<(Ulid, Arc<str>)>,
     /// The payments whose bookings are made.
     pub(in crate::modules) payments: Vec<PaymentChange>,
     /// The counters of which something is taken, and by which booking or hold.
@@ -215,8 +218,8 @@ impl BookingsRepository {
         for (user, account) in &plan.unconfirmed {
             add_account(&mut script, tenant, *user, account);
         }
-        add_decisions(&mut script, tenant, &plan.decisions)?;
-        replace_decisions(&mut script, tenant, &plan.late_decisions)?;
+        add_decisions(&mut script, tenant, &plan.decisions);
+        replace_decisions(&mut script, tenant, &plan.late_decisions);
         for change in &plan.payments {
             add_payment(&mut script, tenant, change);
         }

@@ -3,6 +3,8 @@
 mod notes;
 mod versions;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use ulid::Ulid;
 
@@ -16,8 +18,7 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        DecisionRecord, NotificationId, PluginHash, PluginQuarantine, PluginSet, RecordedRequest,
-        TenantId, UserId,
+        NotificationId, PluginHash, PluginQuarantine, PluginSet, RecordedRequest, TenantId, UserId,
     },
 };
 
@@ -57,29 +58,24 @@ pub(in crate::modules::repositories) fn add_policy_guard(
 pub(in crate::modules::repositories) fn add_decisions(
     script: &mut Script,
     tenant: &TenantId,
-    decisions: &[(Ulid, DecisionRecord)],
-) -> Result<(), StepError> {
-    let mut rows = Vec::with_capacity(decisions.len());
-    for (serial, record) in decisions {
-        let body = serde_json::to_string(record).map_err(|error| StepError::Other(error.into()))?;
-        rows.push(PluginNoteRow::decision(tenant, *serial, body));
-    }
+    decisions: &[(Ulid, Arc<str>)],
+) {
+    let rows = decisions
+        .iter()
+        .map(|(serial, record)| PluginNoteRow::decision(tenant, *serial, record.to_string()));
     script.insert("plugin_decision", rows);
-    Ok(())
 }
 
 /// Writes what bookings were decided on in place of what was decided when their tickets were held: 1 row each.
 pub(in crate::modules::repositories) fn replace_decisions(
     script: &mut Script,
     tenant: &TenantId,
-    decisions: &[(Ulid, DecisionRecord)],
-) -> Result<(), StepError> {
+    decisions: &[(Ulid, Arc<str>)],
+) {
     for (serial, record) in decisions {
-        let body = serde_json::to_string(record).map_err(|error| StepError::Other(error.into()))?;
-        let row = PluginNoteRow::decision(tenant, *serial, body);
+        let row = PluginNoteRow::decision(tenant, *serial, record.to_string());
         script.put(row.id.clone(), row);
     }
-    Ok(())
 }
 
 pub(in crate::modules) struct PluginsRepository {

@@ -2,6 +2,7 @@
 //!
 //! Called by modules.
 
+pub(in crate::modules) mod arrivals;
 pub(in crate::modules) mod due_scan;
 pub(in crate::modules) mod event_queues;
 pub(in crate::modules) mod inventory_locks;

@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use boxoffice_engine::{
-    BookTickets, Caller, ErrorCode, Event, Hold, HoldTickets, OpenPayment, PageRequest, Payment,
-    PaymentKey, PaymentMoney, PaymentStatus, RefundState, TellPayment,
+    BookTickets, Caller, ErrorCode, Event, Hold, HoldTickets, ListedRefund, OpenPayment,
+    PageRequest, Payment, PaymentKey, PaymentMoney, PaymentStatus, RefundState, TellPayment,
 };
 use boxoffice_tests::{Charge, Patience, TestProvider, is_long_run, seeded, wait_for, wait_until};
 use futures::future::join_all;
@@ -198,7 +198,7 @@ impl Simulation {
 
     /// The platform pays back what is due, through the provider, and says so at times before the provider does.
     async fn pay_refunds(&mut self) {
-        loop {
+        for round in 0.. {
             let payments = self.sale.platform.engine.payments();
             let page = PageRequest {
                 cursor: None,
@@ -209,6 +209,12 @@ impl Simulation {
             if due.is_empty() {
                 return;
             }
+            let real = |due: &ListedRefund| self.provider.books().get(&due.payment).copied();
+            assert!(
+                round < 1_000,
+                "never paid back: {:?}",
+                due.iter().map(|one| (one, real(one))).collect::<Vec<_>>()
+            );
             for listed in due {
                 self.provider
                     .pay_back(&listed.payment, listed.refund.left_minor());

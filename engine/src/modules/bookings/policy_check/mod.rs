@@ -3,8 +3,10 @@
 //!
 //! No failure of a policy is ever a yes. Called by the policy check of app_modules, which asks in order. Pure.
 
+mod record;
 mod views;
 
+pub(crate) use record::DecisionDraft;
 pub(in crate::modules) use views::pseudonym;
 
 use std::time::Duration;
@@ -21,18 +23,16 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::{
         BookingView, CancellationView, CustomerView, Decision, HookFailure, LineView, PluginAnswer,
-        PluginOutcome, PluginRequest, WhenNotLoaded, judge,
+        PluginRequest, WhenNotLoaded,
     },
     types::{
-        ActivePlugin, Booking, BookingDetails, BookingLine, Claim, DecisionRecord, DecisionStep,
-        Event, EventStatus, PluginSet, SalesChannel, TenantId,
+        Booking, BookingDetails, BookingLine, Claim, Event, EventStatus, PluginSet, SalesChannel,
+        TenantId,
     },
 };
 
 /// Most texts of policies that a booking keeps: as many as two policies may give. Further ones are left out.
 const MESSAGES_KEPT_MAX: usize = 20;
-/// Largest request that is kept with a decision.
-const KEPT_REQUEST_BYTES_MAX: usize = 16 * 1024;
 
 /// Outcome of a policy that did not fail.
 pub(crate) enum PolicyOutcome {
@@ -42,18 +42,18 @@ pub(crate) enum PolicyOutcome {
 }
 
 /// A booking while the policies are asked about it, one after the other.
-pub(crate) struct BookingCheck {
+pub(crate) struct BookingCheck<'a> {
     /// What the next policy sees: prices as the one before left them.
     pub(crate) view: BookingView,
     /// What plugins saw and said.
-    pub(crate) record: DecisionRecord,
+    pub(crate) record: DecisionDraft<'a>,
     event_version: u64,
     revision: i64,
     messages: Vec<String>,
     claims: Vec<Claim>,
 }
 
-impl BookingCheck {
+impl BookingCheck<'_> {
     /// # Errors
     /// `event-not-published` for a draft: its policies are not asked, and nothing of it is told. `field-invalid` for lines
     /// that the event does not sell.
@@ -89,10 +89,7 @@ impl BookingCheck {
                 details: details_seen(request, input),
                 now,
             },
-            record: DecisionRecord {
-                policy_version: request.policy_version,
-                ..DecisionRecord::default()
-            },
+            record: DecisionDraft::new(request.policy_version),
             event_version: input.event_version,
             revision: input.revision,
             messages: Vec::new(),
@@ -128,6 +125,20 @@ impl BookingCheck {
         Ok(())
     }
 
+    /// What the first plugin is asked.
+    pub(crate) fn question(&self) -> PluginRequest {
+        PluginRequest::ValidateBooking((&self.view).into())
+    }
+
+    /// The prices as the policy before left them, in a question about this booking.
+    pub(crate) fn show_prices(&self, question: &mut PluginRequest) {
+        if let PluginRequest::ValidateBooking(asked) = question {
+            for (line, seen) in asked.lines.iter_mut().zip(&self.view.lines) {
+                line.unit_price_minor = seen.unit_price_minor;
+            }
+        }
+    }
+
     /// What all policies together decided.
     pub(crate) fn decision(self) -> PolicyDecision {
         PolicyDecision {
@@ -137,7 +148,7 @@ impl BookingCheck {
             unit_prices_minor: unit_prices(&self.view.lines),
             messages: self.messages,
             claims: self.claims,
-            record: (!self.record.steps.is_empty()).then_some(self.record),
+            record: self.record.text(),
         }
     }
 }
@@ -211,17 +222,11 @@ pub(crate) fn accepted(outcome: PolicyOutcome) -> Result<Option<Adjustment>> {
 /// `policy-busy`, `policy-input-too-large`, `policy-unavailable`.
 pub(crate) fn native_outcome(
     answer: Result<Decision, HookFailure>,
-    question: impl FnOnce() -> PluginRequest,
+    judge: impl FnOnce(Decision) -> Result<Decision, String>,
     when: WhenNotLoaded,
 ) -> Result<PolicyOutcome> {
-    let judged = match answer {
-        Ok(Decision::Accept) => Ok(PluginAnswer::Decided(Decision::Accept)),
-        Ok(decision) => {
-            judge(&question(), PluginAnswer::Decided(decision)).map_err(HookFailure::Failed)
-        }
-        Err(failure) => Err(failure),
-    };
-    outcome_of(judged, when)
+    let judged = answer.and_then(|decision| judge(decision).map_err(HookFailure::Failed));
+    outcome_of(judged.map(PluginAnswer::Decided), when)
 }
 
 /// The outcome of a judged answer.
@@ -273,26 +278,4 @@ pub(crate) fn depends_on_set(refusal: &Error, set: &PluginSet) -> bool {
         ErrorCode::PolicyRejected | ErrorCode::PolicyUnavailable
     );
     is_a_policys && !set.plugins.is_empty()
-}
-
-/// What is kept of one plugin's part in a decision. A very large request is left out.
-pub(crate) fn decision_step(
-    plugin: &ActivePlugin,
-    question: &PluginRequest,
-    outcome: &PluginOutcome,
-) -> DecisionStep {
-    let request = serde_json::to_value(question)
-        .ok()
-        .filter(|request| request.to_string().len() <= KEPT_REQUEST_BYTES_MAX);
-    let answer = match &outcome.answer {
-        Ok(answer) => serde_json::to_value(answer).unwrap_or_default(),
-        Err(failure) => serde_json::json!({ "failure": failure.to_string() }),
-    };
-    DecisionStep {
-        plugin: plugin.name.to_string(),
-        version: plugin.version,
-        config: plugin.config.clone(),
-        request,
-        answer,
-    }
 }

@@ -129,9 +129,8 @@ impl PluginsRepository {
         &self,
         tenant: &TenantId,
         slot: u32,
-        record: &DecisionRecord,
+        body: String,
     ) -> Result<()> {
-        let body = serde_json::to_string(record).map_err(crate::error::Error::internal)?;
         self.keep(tenant, PluginNoteRow::refusal(tenant, slot, body))
             .await
     }

@@ -87,6 +87,8 @@ pub(super) async fn run(arguments: &PluginsArguments) -> anyhow::Result<Value> {
             "bookedPerCpuSecond": rounded(rate),
             "cpuMicrosPerBooking": rounded(1e6 / rate),
             "lossPercent": rounded((1.0 - rate / none) * 100.0),
+            "bookedPerCommit": rounded(figures.booked as f64 / figures.commits as f64),
+            "bookedPerRead": rounded(figures.booked as f64 / figures.reads as f64),
             "latency": figures.times.report(),
         })
     });
@@ -150,6 +152,7 @@ impl Fixture {
 
     async fn book(&self, clients: usize, length: Duration) -> anyhow::Result<Figures> {
         let processes = [std::process::id()];
+        let before = self.engine.counts();
         let (begun, cpu_before) = (Instant::now(), cpu::seconds_of(&processes)?);
         let until = begun + length;
         let loops: Vec<_> = (0..clients)
@@ -171,6 +174,8 @@ impl Fixture {
             booked: times.0.len(),
             seconds: begun.elapsed().as_secs_f64(),
             cpu_seconds: cpu::seconds_of(&processes)? - cpu_before,
+            commits: self.engine.counts().store_commits - before.store_commits,
+            reads: self.engine.counts().store_reads - before.store_reads,
             times,
         })
     }
@@ -202,6 +207,8 @@ struct Figures {
     booked: usize,
     seconds: f64,
     cpu_seconds: f64,
+    commits: u64,
+    reads: u64,
     times: Times,
 }
 
@@ -210,6 +217,8 @@ impl Figures {
         self.booked += other.booked;
         self.seconds += other.seconds;
         self.cpu_seconds += other.cpu_seconds;
+        self.commits += other.commits;
+        self.reads += other.reads;
         self.times.0.extend(other.times.0);
     }
 
