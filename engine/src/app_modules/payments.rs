@@ -41,7 +41,7 @@ impl Payments {
         let hold = hold.ok_or_else(|| Error::not_found("hold", command.hold))?;
         if hold.require_open().is_ok() {
             // What is missing now could not be asked for when the money has come.
-            let event = self.0.event_to_compare(tenant, hold.event, false).await?;
+            let event = self.0.event_to_compare(tenant, hold.event, true).await?;
             require_answers(&event, &hold)?;
         }
         modules.payments.open(tenant, &command, &hold).await

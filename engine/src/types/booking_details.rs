@@ -198,10 +198,7 @@ impl NewBookingDetails {
 ///
 /// # Errors
 /// `field-invalid` at each of them for whom there is no ticket.
-pub(crate) fn ticket_numbers(
-    holders: &[NewTicketHolder],
-    lines: &[(TicketTypeId, u32)],
-) -> Result<Vec<u32>> {
+fn ticket_numbers(holders: &[NewTicketHolder], lines: &[(TicketTypeId, u32)]) -> Result<Vec<u32>> {
     let mut faults = Faults::default();
     // The first number of each line's tickets that is free, and the end of its numbers.
     let mut begin = 1_u32;
@@ -235,8 +232,8 @@ pub(crate) fn ticket_numbers(
     Ok(numbers)
 }
 
-/// Checks details against an event's questions. `complete` refuses missing answers, too. `numbers` has the tickets of the
-/// request's attendees, in its order, to name them in errors.
+/// Checks details against an event's questions: what is given must be right, and `complete` refuses missing answers. What was
+/// answered before to questions that have changed since is left as it is.
 ///
 /// # Errors
 /// `field-invalid` at each wrong or missing answer.
@@ -244,28 +241,37 @@ pub(crate) fn check_answers(
     details: &BookingDetails,
     questions: &[Question],
     lines: &[(TicketTypeId, u32)],
-    numbers: &[u32],
+    given: &NewBookingDetails,
     complete: bool,
 ) -> Result<()> {
+    let numbers = match &given.ticket_holders {
+        Some(holders) => ticket_numbers(holders, lines)?,
+        None => Vec::new(),
+    };
     let mut faults = Faults::default();
     let of_booking = questions.iter().filter(|question| !question.per_ticket);
-    faults.take(details.answers.check("answers", of_booking, complete));
-    let (mut before, mut missing) = (0_u32, 0);
+    let is_given = given.answers.is_some();
+    faults.take((details.answers).check("answers", of_booking, is_given, complete));
+    let is_given = given.ticket_holders.is_some();
+    let (mut before, mut missing) = (0_u32, 0_u32);
     for (ticket_type, quantity) in lines {
         let asked = questions
             .iter()
             .filter(|question| question.is_asked_for(ticket_type));
         let last = before.saturating_add(*quantity);
         let mut answering = 0;
-        for (number, holder) in details.ticket_holders.range(before + 1..=last) {
+        for (number, holder) in details
+            .ticket_holders
+            .range(before.saturating_add(1)..=last)
+        {
             let index = numbers.iter().position(|given| given == number);
             let index = index.unwrap_or(*number as usize - 1);
             let field = format!("attendees[{index}].answers");
-            faults.take(holder.answers.check(&field, asked.clone(), complete));
+            faults.take((holder.answers).check(&field, asked.clone(), is_given, complete));
             answering += 1;
         }
         if complete && asked.clone().any(|question| question.required) {
-            missing += quantity - answering;
+            missing = missing.saturating_add(quantity.saturating_sub(answering));
         }
         before = last;
     }
@@ -370,20 +376,21 @@ mod tests {
     fn each_ticket_of_the_asked_types_needs_an_answer() {
         let mut named = BookingDetails::default();
         let asked = [question(true, &["t1"])];
-        check_answers(&named, &asked, &lines(), &[], false).unwrap();
-        let error = check_answers(&named, &asked, &lines(), &[], true).unwrap_err();
+        let none = NewBookingDetails::default();
+        check_answers(&named, &asked, &lines(), &none, false).unwrap();
+        let error = check_answers(&named, &asked, &lines(), &none, true).unwrap_err();
         assert_eq!(error.field_name(), Some("attendees"));
         assert!(error.detail().starts_with("2 more tickets"), "{error:?}");
         named.ticket_holders = [1, 2]
             .map(|number| (number, TicketHolder::default()))
             .into();
-        let error = check_answers(&named, &asked, &lines(), &[2, 1], true).unwrap_err();
-        assert_eq!(error.field_name(), Some("attendees[1].answers.age"));
+        let error = check_answers(&named, &asked, &lines(), &none, true).unwrap_err();
+        assert_eq!(error.field_name(), Some("attendees[0].answers.age"));
         for holder in named.ticket_holders.values_mut() {
             holder.answers = serde_json::from_str(r#"{"age":7}"#).unwrap();
         }
-        check_answers(&named, &asked, &lines(), &[], true).unwrap();
-        let once = check_answers(&named, &[question(false, &[])], &lines(), &[], true);
+        check_answers(&named, &asked, &lines(), &none, true).unwrap();
+        let once = check_answers(&named, &[question(false, &[])], &lines(), &none, true);
         assert_eq!(once.unwrap_err().field_name(), Some("answers.age"));
     }
 }

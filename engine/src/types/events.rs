@@ -425,6 +425,11 @@ fn validate_parts(
         faults.take(kind.validate(index));
     }
     faults.end()?;
+    let metadata = types.iter().map(|kind| kind.metadata.bytes());
+    if metadata.sum::<usize>() > NewTicketType::METADATA_BYTES_MAX {
+        let rule = "The metadata of an event's ticket types have at most 64 KB together.";
+        return Err(Error::field("ticketTypes", rule));
+    }
     if types.is_empty() || types.len() > NewTicketType::PER_EVENT_MAX {
         return Err(Error::field(
             "ticketTypes",

@@ -58,6 +58,12 @@ impl Metadata {
         entries.map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
+    /// The bytes of all keys and values.
+    pub(crate) fn bytes(&self) -> usize {
+        let entries = self.0.iter();
+        entries.map(|(key, value)| key.len() + value.len()).sum()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -129,7 +129,7 @@ pub use users::{
 };
 
 pub(crate) use api_keys::API_KEYS_MAX;
-pub(crate) use booking_details::{check_answers, quantities, ticket_numbers, wanted_quantities};
+pub(crate) use booking_details::{check_answers, quantities, wanted_quantities};
 pub(crate) use booking_lines::{chosen, total_of, without};
 pub(crate) use booking_numbers::NumberGroup;
 pub(crate) use cancellations::{closed, refund_of};

@@ -126,6 +126,8 @@ impl Question {
     pub const PER_EVENT_MAX: usize = 50;
     /// Most choices of a question.
     pub const CHOICES_MAX: usize = 50;
+    /// Most bytes of an event's questions, as JSON: they are in each version of the event, and in each list of events.
+    pub const BYTES_MAX: usize = 64 * 1024;
     /// Longest answer in text, in characters.
     pub const TEXT_CHARACTERS_MAX: usize = 1_000;
 
@@ -136,6 +138,13 @@ impl Question {
     pub(crate) fn validate_all(questions: &[Self]) -> Result<()> {
         if questions.len() > Self::PER_EVENT_MAX {
             let rule = "An event has at most 50 questions.";
+            return Err(Error::field("questions", rule));
+        }
+        let bytes = serde_json::to_vec(questions)
+            .map_err(Error::internal)?
+            .len();
+        if bytes > Self::BYTES_MAX {
+            let rule = "The questions of an event have at most 64 KB together.";
             return Err(Error::field("questions", rule));
         }
         let mut faults = Faults::default();
@@ -305,7 +314,8 @@ impl Answers {
         self.0.is_empty()
     }
 
-    /// Checks the answers of a request's `field` against the questions that are asked; `complete` also refuses what is missing.
+    /// Checks the answers of a request's `field` against the questions that are asked, if they are given now; `complete` also refuses
+    /// what is missing.
     ///
     /// # Errors
     /// `field-invalid` at each wrong or missing answer.
@@ -313,10 +323,11 @@ impl Answers {
         &self,
         field: &str,
         questions: impl Iterator<Item = &'q Question> + Clone,
+        is_given: bool,
         complete: bool,
     ) -> Result<()> {
         let mut faults = Faults::default();
-        for (id, answer) in &self.0 {
+        for (id, answer) in self.0.iter().filter(|_| is_given) {
             let rule = match questions.clone().find(|question| question.id == *id) {
                 Some(question) => question.check(answer).err(),
                 None => Some("This question is not asked here."),
@@ -374,8 +385,10 @@ mod tests {
             let choices = if kind.has_choices() { &menu[..] } else { &[] };
             let asked = [question(kind, choices)];
             Question::validate_all(&asked).unwrap();
-            answers(fine).check("answers", asked.iter(), true).unwrap();
-            let error = answers(wrong).check("answers", asked.iter(), false);
+            answers(fine)
+                .check("answers", asked.iter(), true, true)
+                .unwrap();
+            let error = answers(wrong).check("answers", asked.iter(), true, false);
             assert_eq!(
                 error.unwrap_err().field_name(),
                 Some("answers.q"),
@@ -388,12 +401,14 @@ mod tests {
     fn a_required_answer_may_be_missing_until_the_booking_is_made() {
         let asked = [question(AnswerKind::Text, &[])];
         let none = Answers::default();
-        none.check("answers", asked.iter(), false).unwrap();
+        none.check("answers", asked.iter(), true, false).unwrap();
         for missing in [none, answers(r#"" ""#)] {
-            let error = missing.check("answers", asked.iter(), true).unwrap_err();
+            let error = missing
+                .check("answers", asked.iter(), true, true)
+                .unwrap_err();
             assert_eq!(error.field_name(), Some("answers.q"));
         }
-        let unasked = answers("true").check("answers", [].iter(), false);
+        let unasked = answers("true").check("answers", [].iter(), true, false);
         assert!(unasked.is_err());
     }
 
@@ -401,7 +416,16 @@ mod tests {
     fn questions_need_different_ids_and_fitting_choices() {
         let mut per_type = question(AnswerKind::Text, &[]);
         per_type.ticket_types = vec![TicketTypeId::new("t1")];
+        let long = "x".repeat(198);
+        let many: Vec<String> = (10..60).map(|one| format!("{one}{long}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let large = |number: usize| Question {
+            id: format!("q{number}").parse().unwrap(),
+            ..question(AnswerKind::Choice, &many)
+        };
+        Question::validate_all(&[large(0)]).unwrap();
         for wrong in [
+            (0..10).map(large).collect(),
             vec![question(AnswerKind::Text, &[]); 2],
             vec![question(AnswerKind::Choice, &[])],
             vec![question(AnswerKind::Choices, &["A", "A"])],

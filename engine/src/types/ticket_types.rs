@@ -65,6 +65,8 @@ impl NewTicketType {
     pub const PER_BOOKING_MAX: u32 = 10_000;
     /// Most types of one event. Every group of bookings writes them all, at some 200 bytes each.
     pub const PER_EVENT_MAX: usize = 50;
+    /// Most bytes of the metadata of an event's types: they are in the event's row, and in each list of events.
+    pub const METADATA_BYTES_MAX: usize = 64 * 1024;
     /// Most tickets in one booking unless the organizer says otherwise.
     pub const PER_BOOKING_DEFAULT: u32 = 100;
 

@@ -364,6 +364,12 @@ async fn an_erasure_keeps_the_reference_alone() {
         json!({"provider": "acme", "reference": "pi-1", "amountMinor": 1_000, "currency": "EUR"});
     let path = format!("/api/holds/{}/payments", text(&hold["id"]));
     owner.client.post(&path, open).await.expect(201);
+    let full = api.event(json!({"totalTickets": 1})).await;
+    let all = json!({"eventId": full["id"], "numTickets": 1});
+    owner.client.post("/api/bookings", all).await.expect(201);
+    let waitlist = format!("{}/waitlist", path_of(&full));
+    let wish = json!({"numTickets": 1, "attendees": [{"name": "Ann"}]});
+    client.post(&waitlist, wish).await.expect(201);
     let erase = format!("/api/users/{}/erase", api.customer.id);
     owner.client.post(&erase, json!({})).await.expect(200);
     let bare = json!({"metadata": {}, "codes": [], "answers": {}, "attendees": []});
@@ -375,6 +381,8 @@ async fn an_erasure_keeps_the_reference_alone() {
         let left = shown(&owner.client.get(&path).await.expect(200));
         assert_eq!(left, with(bare.clone(), &json!({"reference": reference})));
     }
+    let waiting = owner.client.all(&waitlist).await;
+    assert_eq!(waiting[0]["attendees"], json!([]));
     // The payment makes the booking of the hold, with what is left.
     let captured = json!({"noticeId": "evt-1", "amountMinor": 1_000, "at": "2026-12-01T12:00:00Z"});
     let told = owner
@@ -445,4 +453,90 @@ async fn attendees_are_changed_until_the_event_says() {
     late.problem(409, "changes-closed");
     organizer.patch(&path, "*", change).await.expect(200);
     assert_verified(&api.platform.engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_refused_for_what_the_event_asked_before() {
+    let api = Api::start().await;
+    let event = api
+        .event(json!({"questions": [questions()[0].clone()]}))
+        .await;
+    let client = &api.customer.client;
+    let first = json!({"eventId": event["id"], "numTickets": 1, "answers": {"meal": "Meat"}});
+    let booked = client
+        .post_once("/api/bookings", "k-1", first.clone())
+        .await;
+    let booked = booked.expect(201);
+    // The question gets another choice: it is taken at once.
+    let asked = json!({"id": "meal", "label": "What do you eat?", "kind": "choice", "choices": ["Fish", "Plants"]});
+    let patch = json!({"questions": [asked]});
+    let organizer = &api.organizer.client;
+    let patched = organizer
+        .patch(&path_of(&event), &etag_of(&event), patch)
+        .await;
+    patched.expect(200);
+    let second = json!({"eventId": event["id"], "numTickets": 1, "answers": {"meal": "Fish"}});
+    client.post("/api/bookings", second).await.expect(201);
+    // A repeated request gets the answer that it got, though its choice is gone; the same without a key is refused.
+    let again = client
+        .post_once("/api/bookings", "k-1", first.clone())
+        .await;
+    assert_eq!(again.expect(201)["id"], booked["id"]);
+    let refused = client.post("/api/bookings", first).await;
+    refused
+        .problem(422, "field-invalid")
+        .at_field("answers.meal");
+    // What was answered to a question that has changed stops nobody.
+    let path = format!("/api/bookings/{}", text(&booked["id"]));
+    let named = organizer
+        .patch(&path, "*", json!({"reference": "order-5"}))
+        .await;
+    assert_eq!(named.expect(200)["answers"], json!({"meal": "Meat"}));
+    let cancel = format!("{}/cancel", path_of(&event));
+    organizer.post(&cancel, json!({})).await.expect(200);
+    let late = organizer
+        .patch(&path, "*", json!({"reference": "order-6"}))
+        .await;
+    late.problem(409, "booking-cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_that_was_sold_keeps_what_the_seller_gave_it() {
+    let api = Api::start().await;
+    let event = api.event(json!({"questions": questions()})).await;
+    let given = with(details(), &json!({"customer": {"id": api.customer.id}}));
+    let body = with(json!({"eventId": event["id"], "numTickets": 2}), &given);
+    let hold = api
+        .organizer
+        .client
+        .post("/api/holds", body)
+        .await
+        .expect(201);
+    let path = format!("/api/holds/{}", text(&hold["id"]));
+    let confirm = format!("{path}/confirm");
+    let client = &api.customer.client;
+    for (change, field) in [
+        (json!({"reference": "order-9"}), "reference"),
+        (json!({"metadata": {}}), "metadata"),
+        // It is complete, and stays so: a payment may be open.
+        (json!({"answers": {}}), "answers.meal"),
+        (json!({"attendees": []}), "attendees"),
+    ] {
+        let refused = client.patch(&path, "*", change.clone()).await;
+        refused.problem(422, "field-invalid").at_field(field);
+        let refused = client.post(&confirm, change).await;
+        refused.problem(422, "field-invalid").at_field(field);
+    }
+    let booked = client.post(&confirm, json!({})).await.expect(201);
+    assert_eq!(shown(&booked), as_shown());
+    // What is taken away in a confirmation is gone.
+    let plain = api.event(json!({})).await;
+    let named = json!({"eventId": plain["id"], "numTickets": 1, "attendees": [{"name": "Ann"}]});
+    let hold = client.post("/api/holds", named).await.expect(201);
+    let confirm = format!("/api/holds/{}/confirm", text(&hold["id"]));
+    let booked = client
+        .post(&confirm, json!({"attendees": []}))
+        .await
+        .expect(201);
+    assert_eq!(booked["attendees"], json!([]));
 }

@@ -6,8 +6,8 @@ use crate::{
     error::{Error, ErrorCode, Fact, Result},
     modules::details_for,
     types::{
-        Booking, BookingStatus, Caller, ChangeBooking, EventDetails, NewBookingDetails, Scope,
-        quantities,
+        Booking, BookingStatus, Caller, ChangeBooking, EventDetails, EventStatus,
+        NewBookingDetails, Scope, quantities,
     },
 };
 
@@ -34,12 +34,17 @@ impl Bookings {
             self.require_own_change(given, &event.details)?;
         }
         let changed = modules.bookings.change_details(tenant, seen.id, |booking| {
-            if booking.status == BookingStatus::Cancelled {
+            if booking.status == BookingStatus::Cancelled || event.status == EventStatus::Cancelled
+            {
                 let detail = "This booking is cancelled.";
                 return Err(Error::new(ErrorCode::BookingCancelled, detail));
             }
             let lines = quantities(booking.lines_as_booked());
-            details_for(&event, &lines, booking.details.as_deref(), given, true)
+            let known = booking.details.as_deref();
+            match given.depends_on_event() {
+                true => details_for(&event, &lines, known, given, true),
+                false => Ok(given.over(known, &lines)?.boxed()),
+            }
         });
         let changed = changed.await?;
         Ok(match own {

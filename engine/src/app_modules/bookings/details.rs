@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::{
     context::EngineContext,
     error::{Error, ErrorCode, Result},
-    modules::{BookingIntent, RequestedBooking, details_for},
+    modules::{BookingIntent, RequestedBooking, RequestedDetails, details_for},
     types::{
-        BookingDetails, Event, EventId, EventStatus, JoinWaitlist, NewBookingDetails, TenantId,
-        wanted_quantities,
+        BookingDetails, Event, EventId, EventStatus, HoldId, JoinWaitlist, NewBookingDetails,
+        TenantId, wanted_quantities,
     },
 };
 
@@ -33,28 +33,43 @@ impl EngineContext {
         if given.is_none() && !is_stale {
             return Ok(());
         }
-        let hold = match request.intent {
-            BookingIntent::Confirm(hold) | BookingIntent::AcceptOffer(hold) => Some(hold),
-            BookingIntent::Book | BookingIntent::Import | BookingIntent::Hold => None,
-        };
+        let is_of_hold = matches!(
+            request.intent,
+            BookingIntent::Confirm(_) | BookingIntent::AcceptOffer(_)
+        );
         let depends = given.is_some_and(|given| given.depends_on_event());
-        if hold.is_none() && !depends && !is_stale {
+        if !is_of_hold && !depends && !is_stale {
             return request.details.take();
         }
-        let event = self
-            .event_to_compare(tenant, request.event, is_stale)
-            .await?;
-        let mut details = std::mem::take(&mut request.details);
-        match hold {
-            Some(id) => {
+        match self.compared(tenant, request, is_stale).await {
+            Ok(details) => request.details = details,
+            // The event may have changed since it was cached: nobody is refused for what it said before.
+            Err(_) if !is_stale => request.details = self.compared(tenant, request, true).await?,
+            Err(refusal) => return Err(refusal),
+        }
+        Ok(())
+    }
+
+    async fn compared(
+        &self,
+        tenant: &TenantId,
+        request: &RequestedBooking,
+        is_stale: bool,
+    ) -> Result<RequestedDetails> {
+        let event = self.event_to_compare(tenant, request.event, is_stale);
+        let event = event.await?;
+        let mut details = request.details.clone();
+        match request.intent {
+            BookingIntent::Confirm(id) | BookingIntent::AcceptOffer(id) => {
                 let found = self.modules.bookings.find_hold(tenant, id).await?;
                 let found = found.ok_or_else(|| Error::not_found("hold", id))?;
                 details.compare_with_hold(&event, &found)?;
             }
-            None => details.compare(&event, request)?,
+            BookingIntent::Book | BookingIntent::Import | BookingIntent::Hold => {
+                details.compare(&event, request)?;
+            }
         }
-        request.details = details;
-        Ok(())
+        Ok(details)
     }
 
     /// What the offered hold of somebody who joins a waiting list is to carry.
@@ -73,6 +88,31 @@ impl EngineContext {
         let event = self.event_to_compare(tenant, command.event, true).await?;
         let lines = wanted_quantities(&command.lines, &event.ticket_types)?;
         details_for(&event, &lines, None, given, false)
+    }
+
+    /// Refuses a customer's change of what whoever sold them the tickets keeps with their hold.
+    ///
+    /// # Errors
+    /// `field-invalid` at `reference` or `metadata`.
+    pub(super) async fn require_own_details(
+        &self,
+        tenant: &TenantId,
+        hold: HoldId,
+        given: &NewBookingDetails,
+    ) -> Result<()> {
+        let field = match (&given.reference, &given.metadata) {
+            (Some(_), _) => "reference",
+            (None, Some(_)) => "metadata",
+            (None, None) => return Ok(()),
+        };
+        let found = self.modules.bookings.find_hold(tenant, hold).await?;
+        match found.is_some_and(|hold| hold.sale.is_some()) {
+            true => Err(Error::field(
+                field,
+                "Only those who look after the event change this of what was sold to you.",
+            )),
+            false => Ok(()),
+        }
     }
 
     /// The event whose questions are answered, as it is cached or as it is now.

@@ -108,6 +108,10 @@ impl Holds {
         let hold = command.hold;
         let own = self.require_may_take(caller, hold).await?;
         let (modules, tenant) = (&self.0.modules, caller.tenant()?);
+        if own {
+            let given = &command.details;
+            self.0.require_own_details(tenant, hold, given).await?;
+        }
         let event = self.0.event_to_compare(tenant, hold.event(), true).await?;
         let canonical = with_details(json!([hold.to_string()]), &command.details);
         let request = keyed(caller, RequestRoute::HoldChanges, None, &canonical);
@@ -146,6 +150,8 @@ impl Holds {
         let own = self.require_may_take(caller, hold).await?;
         if own {
             self.0.require_may_take_tickets(caller).await?;
+            let (tenant, given) = (caller.tenant()?, &command.details);
+            self.0.require_own_details(tenant, hold, given).await?;
         }
         let canonical = json!([hold.to_string(), command.expected_total_minor]);
         let canonical = with_details(canonical, &command.details);

@@ -49,7 +49,9 @@ impl EngineContext {
         mut request: RequestedBooking,
     ) -> Result<Placement> {
         let modules = &self.modules;
-        self.compare_details(tenant, &mut request, false).await?;
+        if let Err(refusal) = self.compare_details(tenant, &mut request, false).await {
+            return self.answered_before(tenant, &request, refusal).await;
+        }
         let mut set = modules.plugins.set(tenant).await?;
         // A confirmation that turns out to be of an offer has spent one try on that, and so have details that must be compared again.
         let is_confirmation = matches!(request.intent, BookingIntent::Confirm(_));
@@ -86,6 +88,23 @@ impl EngineContext {
             }
         }
         Err(kept_changing())
+    }
+
+    /// The answer that a request with a key got before its details were refused, because the event has changed since.
+    async fn answered_before(
+        &self,
+        tenant: &TenantId,
+        request: &RequestedBooking,
+        refusal: Error,
+    ) -> Result<Placement> {
+        if request.idempotency.is_none() {
+            return Err(refusal);
+        }
+        match self.modules.bookings.before_policies(tenant, request).await {
+            Ok(BeforePolicies::Answered(placement)) => Ok(placement),
+            Err(error) if error.code() == ErrorCode::IdempotencyKeyReused => Err(error),
+            Ok(BeforePolicies::Open(_)) | Err(_) => Err(refusal),
+        }
     }
 
     /// What the policies decide about a request now; `None` if nobody is to be asked. For quotes.

@@ -42,12 +42,11 @@ impl Waitlist {
             id: customer,
             is_unconfirmed,
         };
-        let details = self.0.details_to_wait_with(tenant, &command).await;
-        let details = match details {
-            Ok(details) => details,
-            Err(refusal) => return Err(self.0.hide_draft(caller, command.event, refusal).await),
+        let joined = async {
+            let details = self.0.details_to_wait_with(tenant, &command).await?;
+            let new = (&command, details);
+            bookings.join_waitlist(tenant, customer, new, request).await
         };
-        let joined = bookings.join_waitlist(tenant, customer, (&command, details), request);
         let idempotency = &modules.idempotency;
         let outcome = idempotency
             .once(tenant, request, RecordedAnswer::place, joined)

@@ -88,9 +88,9 @@ impl GroupPlanner<'_> {
             checked_in: Vec::new(),
             sale: hold.sale.clone(),
             payment: None,
-            details: match (&request.payment, &request.details.checked) {
+            details: match (&request.payment, &request.details.of_hold) {
                 (Some(_), _) => self.paid_details(hold.details.as_deref()),
-                (None, Some(given)) => Some(given.clone()),
+                (None, Some(_)) => request.details.checked.clone(),
                 (None, None) => hold.details.clone(),
             },
             claims: hold.claims.clone(),

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     types::{
         BookingDetails, Event, Hold, NewBookingDetails, TicketTypeId, check_answers, quantities,
-        ticket_numbers, wanted_quantities,
+        wanted_quantities,
     },
 };
 
@@ -24,12 +24,8 @@ pub(crate) fn details_for(
     must_be_complete: bool,
 ) -> Result<Option<Box<BookingDetails>>> {
     let details = given.over(known, lines)?;
-    let numbers = match &given.ticket_holders {
-        Some(holders) => ticket_numbers(holders, lines)?,
-        None => Vec::new(),
-    };
     let questions = &event.details.questions;
-    check_answers(&details, questions, lines, &numbers, must_be_complete)?;
+    check_answers(&details, questions, lines, given, must_be_complete)?;
     Ok(details.boxed())
 }
 
@@ -119,13 +115,10 @@ fn require_undecided(hold: &Hold, given: &NewBookingDetails) -> Result<()> {
 pub(super) fn changed_hold(hold: &Hold, event: &Event, given: &NewBookingDetails) -> Result<Hold> {
     hold.require_open()?;
     require_undecided(hold, given)?;
-    let details = details_for(
-        event,
-        &quantities(&hold.lines),
-        hold.details.as_deref(),
-        given,
-        false,
-    )?;
+    // What is complete stays complete: a payment may be open.
+    let is_complete = require_answers(event, hold).is_ok();
+    let (lines, known) = (quantities(&hold.lines), hold.details.as_deref());
+    let details = details_for(event, &lines, known, given, is_complete)?;
     Ok(Hold {
         details,
         ..hold.clone()

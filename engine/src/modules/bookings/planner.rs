@@ -350,15 +350,23 @@ impl GroupPlanner<'_> {
             .with(Fact::HoldId(open.to_string())));
         }
         let order = order(&self.left, &Wanted::of(request), self.now)?;
-        if request.is_unconfirmed {
-            let account = self.unconfirmed.entry(request.customer).or_default();
-            let tickets = order.lines.iter().map(|line| line.quantity).sum();
-            unconfirmed::count(account, self.left.event, tickets)?;
-        }
+        let account = match request.is_unconfirmed {
+            true => {
+                let known = self.unconfirmed.get(&request.customer);
+                let mut account = known.cloned().unwrap_or_default();
+                let tickets = order.lines.iter().map(|line| line.quantity).sum();
+                unconfirmed::count(&mut account, self.left.event, tickets)?;
+                Some(account)
+            }
+            false => None,
+        };
         let expires_at = self.now.checked_add(self.hold_duration);
         let expires_at = to_millisecond(expires_at.map_err(Error::internal)?);
         let id = HoldId::new(self.left.event, request.customer, serial);
         let claims = self.take_claims(request, id.booking())?;
+        if let Some(account) = account {
+            self.unconfirmed.insert(request.customer, account);
+        }
         let hold = Hold {
             id,
             event: self.left.event,

@@ -15,9 +15,9 @@ use super::{
     identities::add_end_of_identities,
     invitations::{MemberChanged, STALE_MEMBER, add_owner_change},
     models::{
-        BookingRow, CustomerBookingRow, CustomerHoldRow, ErasureDueRow, ErasureRow, HoldRow, IdRow,
-        InvitationRow, LoginRow, PaymentListRow, PaymentRow, PluginNoteRow, SignUpRow, TeamRow,
-        UserRow, millisecond,
+        BookingRow, CustomerBookingRow, CustomerHoldRow, CustomerWaitlistRow, ErasureDueRow,
+        ErasureRow, HoldRow, IdRow, InvitationRow, LoginRow, PaymentListRow, PaymentRow,
+        PluginNoteRow, SignUpRow, TeamRow, UserRow, WaitingRow, WaitlistEntryRow, millisecond,
     },
     sessions::add_end_of_sessions,
     users::UsersRepository,
@@ -25,7 +25,8 @@ use super::{
 use crate::{
     error::{Error, Result},
     types::{
-        AuditEntry, DecisionRecord, Erasure, SessionOwner, TeamMember, TenantId, User, UserId,
+        AuditEntry, DecisionRecord, Erasure, EventId, SessionOwner, TeamMember, TenantId, User,
+        UserId,
     },
 };
 
@@ -208,6 +209,43 @@ impl UsersRepository {
             self.db.run_retrying(&script).await?;
         }
         Ok(last.filter(|_| is_full))
+    }
+
+    /// Blanks what a user's entries on waiting lists carry, of up to [`BATCH`] events after `after`, newest first: a row each. Returns the
+    /// last event looked at, if there may be more.
+    pub(in crate::modules) async fn blank_waiting(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        after: Option<Ulid>,
+    ) -> Result<Option<Ulid>> {
+        let mut script = Script::of(tenant);
+        let max = BATCH as u32;
+        let index = read_list_of(&mut script, "customer_waitlist", (user, after), max);
+        let rows: Vec<CustomerWaitlistRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let events = rows.iter().map(CustomerWaitlistRow::event);
+        let events: Vec<EventId> = events.collect::<Result<_>>()?;
+        let mut script = Script::of(tenant);
+        let keys = events.iter();
+        let keys = keys.map(|event| WaitingRow::key(tenant, *event, user));
+        let index = script.read_all(keys.collect::<Vec<_>>());
+        let places: Vec<WaitingRow> = match events.is_empty() {
+            true => Vec::new(),
+            false => self.db.run_retrying(&script).await?.rows(index)?,
+        };
+        let mut script = Script::transaction(tenant);
+        for place in &places {
+            let entry = WaitlistEntryRow::key(tenant, place.event()?, place.number);
+            let entry = script.bind(entry);
+            script.push(format!(
+                "UPDATE {entry} SET details = NONE WHERE details != NONE RETURN NONE"
+            ));
+        }
+        if !places.is_empty() {
+            self.db.run_retrying(&script).await?;
+        }
+        let last = events.last().map(|event| event.ulid());
+        Ok(last.filter(|_| rows.len() >= BATCH))
     }
 
     /// Deletes what plugins' calls recorded with one of these texts in it: refusals, failed calls and logs. The number of these records

@@ -114,6 +114,12 @@ impl UsersModule {
             }
         }
         loop {
+            after = repository.blank_waiting(tenant, user, after).await?;
+            if after.is_none() {
+                break;
+            }
+        }
+        loop {
             after = repository.blank_payments(tenant, user, after).await?;
             if after.is_none() {
                 break;

@@ -155,10 +155,9 @@ impl BookingCheck<'_> {
 
 /// What the booking is to carry: what the request gives, or what the offer that it accepts has.
 fn details_seen(request: &RequestedBooking, input: &PolicyInput) -> BookingDetails {
-    let offered = input
-        .offered
-        .as_ref()
-        .and_then(|hold| hold.details.as_deref());
+    let offered = input.offered.as_ref();
+    let offered = offered.filter(|_| request.details.of_hold.is_none());
+    let offered = offered.and_then(|hold| hold.details.as_deref());
     let details = request.details.checked.as_deref().or(offered);
     details.cloned().unwrap_or_default()
 }
