@@ -5,6 +5,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
 use super::{bookings::require_left, repositories::ClaimsRepository};
 use crate::{
     error::Result,
@@ -26,10 +28,11 @@ impl ClaimsModule {
         tenant: &TenantId,
         page: &PageRequest,
     ) -> Result<Page<ClaimCounter>> {
-        let after = page.position::<ClaimKey>()?;
+        let after = page.cursor.as_deref().map(position).transpose()?;
         let limit = page.limit + 1;
         let rows = self.repository.list(tenant, after.as_ref(), limit).await?;
-        Ok(page.cut(rows, |counter| counter.key.to_string()))
+        let cursor = |counter: &ClaimCounter| URL_SAFE_NO_PAD.encode(counter.key.as_str());
+        Ok(page.cut(rows, cursor))
     }
 
     /// Refuses claims of which not enough is left now. Takes nothing.
@@ -48,4 +51,12 @@ impl ClaimsModule {
             .collect();
         require_left(claims, &known)
     }
+}
+
+/// The key at which the last page ended.
+fn position(cursor: &str) -> Result<ClaimKey> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor);
+    let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let key = text.and_then(|text| text.parse().ok());
+    key.ok_or_else(PageRequest::not_a_cursor)
 }

@@ -71,6 +71,7 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
         &[
             ("post", "/api/holds"),
             ("get", "/api/holds/{id}"),
+            ("patch", "/api/holds/{id}"),
             ("post", "/api/holds/{id}/extend"),
             ("post", "/api/holds/{id}/confirm"),
             ("post", "/api/holds/{id}/release"),
