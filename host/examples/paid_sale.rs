@@ -13,6 +13,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::post,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use boxoffice_engine::{
     Caller, CreateEvent, CreateTenant, EmailAddress, Engine, EnsureUser, ErrorKind, Hold,
     HoldTickets, Label, NoticeKind, OpenPayment, PageRequest, Payment, PaymentKey, PaymentStatus,
@@ -77,19 +78,14 @@ async fn webhook(State(engine): State<Arc<Engine>>, headers: HeaderMap, body: By
 }
 
 fn is_signed(body: &[u8], signature: &[u8]) -> bool {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(SECRET) else {
+    let (Ok(mut mac), Ok(signature)) = (
+        Hmac::<Sha256>::new_from_slice(SECRET),
+        STANDARD.decode(signature),
+    ) else {
         return false;
     };
     mac.update(body);
-    mac.verify_slice(signature_bytes(signature).as_slice())
-        .is_ok()
-}
-
-fn signature_bytes(hex: &[u8]) -> Vec<u8> {
-    let digit = |byte: u8| (byte as char).to_digit(16).unwrap_or_default() as u8;
-    hex.chunks(2)
-        .map(|pair| pair.iter().fold(0, |sum, byte| sum << 4 | digit(*byte)))
-        .collect()
+    mac.verify_slice(&signature).is_ok()
 }
 
 fn command(notice: &Notice) -> boxoffice_engine::Result<TellPayment> {
@@ -129,12 +125,7 @@ impl Provider {
         let body = serde_json::to_vec(notice)?;
         let mut mac = Hmac::<Sha256>::new_from_slice(SECRET)?;
         mac.update(&body);
-        let signature: String = mac
-            .finalize()
-            .into_bytes()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let signature = STANDARD.encode(mac.finalize().into_bytes());
         let request = self.client.post(&self.url).header("signature", signature);
         Ok(request.body(body).send().await?.status().as_u16())
     }

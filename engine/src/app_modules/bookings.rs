@@ -421,19 +421,11 @@ fn requested(
         | BookingIntent::AcceptOffer(_) => RequestRoute::Bookings,
     };
     RequestedBooking {
-        customer: buyer.customer,
-        event: command.event,
-        intent,
         lines: command.lines,
         expected_total_minor: command.expected_total_minor,
         idempotency: keyed(caller, route, command.idempotency_key, &canonical),
-        policy_version: 0,
-        decision: None,
-        is_unconfirmed: false,
         sale: buyer.sale,
-        import: None,
-        payment: None,
         details: RequestedDetails::given(command.details, intent == BookingIntent::Book),
-        trace: None,
+        ..RequestedBooking::new(buyer.customer, command.event, intent)
     }
 }

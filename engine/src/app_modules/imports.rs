@@ -282,15 +282,8 @@ impl Import<'_> {
     fn request(&self, one: Checked, customer: UserId) -> RequestedBooking {
         let row = &self.command.rows[one.index];
         RequestedBooking {
-            customer,
-            event: row.event,
-            intent: BookingIntent::Import,
             lines: vec![row.line(one.ticket_type)],
-            expected_total_minor: None,
             idempotency: Some(one.keyed),
-            policy_version: 0,
-            decision: None,
-            is_unconfirmed: false,
             sale: Some(Box::new(Sale {
                 channel: SalesChannel::Imported,
                 seller: Some(self.seller),
@@ -302,13 +295,12 @@ impl Import<'_> {
                 checked_in_at: row.checked_in_at,
                 sends_mail: self.command.sends_mails,
             })),
-            payment: None,
             details: RequestedDetails::ready(Some(Box::new(BookingDetails {
                 reference: Some(row.reference.clone()),
                 metadata: row.metadata.clone(),
                 ..BookingDetails::default()
             }))),
-            trace: None,
+            ..RequestedBooking::new(customer, row.event, BookingIntent::Import)
         }
     }
 }

@@ -89,8 +89,7 @@ impl Event {
         left_of_event: u32,
         at: Timestamp,
     ) -> TypeAvailability {
-        let taken = kind.sold.saturating_add(kind.held);
-        let left = kind.capacity.saturating_sub(taken).min(left_of_event);
+        let left = kind.available().min(left_of_event);
         let sales_close_at = kind.sales_close_at.unwrap_or(self.details.starts_at);
         let is_before = kind.sales_open_at.is_some_and(|open| at < open);
         let state = match self.status {

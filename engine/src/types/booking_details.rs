@@ -59,7 +59,7 @@ pub struct TicketHolder {
     /// Their address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailAddress>,
-    /// Answers to the questions that are asked per ticket.
+    /// The answers to the questions that are asked per ticket.
     #[serde(default, skip_serializing_if = "Answers::is_empty")]
     pub answers: Answers,
 }
@@ -86,7 +86,7 @@ pub struct BookingDetails {
     /// What the customer gave for policies to judge.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<BookingCode>,
-    /// Answers to the questions that are asked once per booking.
+    /// The answers to the questions that are asked once per booking.
     #[serde(default, skip_serializing_if = "Answers::is_empty")]
     pub answers: Answers,
     /// Who has which ticket, by the ticket's number.
@@ -122,7 +122,7 @@ pub struct NewBookingDetails {
     pub metadata: Option<Metadata>,
     /// What the customer gives for policies to judge; at most 10.
     pub codes: Option<Vec<BookingCode>>,
-    /// Answers to the questions that are asked once per booking.
+    /// The answers to the questions that are asked once per booking.
     pub answers: Option<Answers>,
     /// Who is to have the tickets; at most 100.
     pub ticket_holders: Option<Vec<NewTicketHolder>>,

@@ -286,7 +286,7 @@ impl AnswerValue {
     }
 }
 
-/// Answers by question.
+/// The answers to questions, by the question.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Answers(BTreeMap<QuestionId, AnswerValue>);

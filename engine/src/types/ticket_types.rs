@@ -35,6 +35,15 @@ pub struct TicketType {
     pub metadata: Metadata,
 }
 
+impl TicketType {
+    /// Tickets of this type that are neither sold nor held.
+    pub(crate) fn available(&self) -> u32 {
+        self.capacity
+            .saturating_sub(self.sold)
+            .saturating_sub(self.held)
+    }
+}
+
 /// Describes a new ticket type, or with an `id` an existing one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NewTicketType {

@@ -10,15 +10,15 @@ use std::{
 };
 
 use anyhow::Context as _;
-use axum::http::Method;
-use boxoffice_engine::{Caller, Engine, Erasure, PageRequest, TenantId};
+use boxoffice_engine::{Caller, Engine, Erasure, TenantId};
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     accounts::{Place, each_page, open},
     part_files::part_of,
-    remote::{Remote, percent_encoded, text},
+    remote::{Remote, text},
 };
 
 /// `boxoffice erasures`.
@@ -114,20 +114,11 @@ async fn at_store(place: &Place) -> anyhow::Result<Vec<Line>> {
 }
 
 async fn through(remote: &Remote) -> anyhow::Result<Vec<Line>> {
-    let path = format!("/api/operator/erasures?limit={}", PageRequest::LIMIT_MAX);
-    let (mut lines, mut page_path) = (Vec::new(), path.clone());
-    loop {
-        let page = remote.call(Method::GET, &page_path, None).await?;
-        for item in page["items"].as_array().into_iter().flatten() {
-            lines.push(Line {
-                tenant: text(item, "tenant").to_owned(),
-                user_id: text(item, "userId").to_owned(),
-                erased_at: text(item, "erasedAt").to_owned(),
-            });
-        }
-        let Some(cursor) = page["nextCursor"].as_str() else {
-            return Ok(lines);
-        };
-        page_path = format!("{path}&cursor={}", percent_encoded(cursor));
-    }
+    let items = remote.list("/api/operator/erasures").await?;
+    let line = |item: &Value| Line {
+        tenant: text(item, "tenant").to_owned(),
+        user_id: text(item, "userId").to_owned(),
+        erased_at: text(item, "erasedAt").to_owned(),
+    };
+    Ok(items.iter().map(line).collect())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use axum::http::{Method, StatusCode, header};
+use boxoffice_engine::PageRequest;
 use clap::Args;
 use reqwest::{Client, Response, Url, redirect::Policy};
 use serde_json::Value;
@@ -129,20 +130,35 @@ impl Remote {
     /// All items of a list, page after page.
     pub(super) async fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
         let mut items = Vec::new();
-        let mut page_path = format!("{path}?limit=100");
+        self.each(path, PageRequest::LIMIT_MAX, |item| {
+            items.push(item);
+            Ok(())
+        })
+        .await?;
+        Ok(items)
+    }
+
+    /// Shows each item of a list, page after page of so many items.
+    pub(super) async fn each(
+        &self,
+        path: &str,
+        limit: u32,
+        mut show: impl FnMut(Value) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut page_path = format!("{path}?limit={limit}");
         loop {
             let mut page = self.call(Method::GET, &page_path, None).await?;
-            match page["items"].take() {
-                Value::Array(more) => items.extend(more),
-                _ => bail!(
+            let Value::Array(items) = page["items"].take() else {
+                bail!(
                     "{} sent a list without items; is it a Boxoffice host?",
                     self.host
-                ),
-            }
-            let Some(cursor) = page["nextCursor"].as_str() else {
-                return Ok(items);
+                );
             };
-            page_path = format!("{path}?limit=100&cursor={}", percent_encoded(cursor));
+            items.into_iter().try_for_each(&mut show)?;
+            let Some(cursor) = page["nextCursor"].as_str() else {
+                return Ok(());
+            };
+            page_path = format!("{path}?limit={limit}&cursor={}", percent_encoded(cursor));
         }
     }
 

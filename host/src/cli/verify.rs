@@ -11,21 +11,20 @@ use std::{
 };
 
 use anyhow::bail;
-use axum::http::Method;
-use boxoffice_engine::{Caller, PageRequest, PaymentMoney};
+use boxoffice_engine::{Caller, PaymentMoney};
 use clap::Args;
 use serde_json::Value;
 
 use super::{
-    accounts::{Place, open},
+    accounts::{Place, each_page, open},
     print,
-    remote::{Remote, percent_encoded, text},
+    remote::{Remote, text},
 };
 
 /// Events that one request to a host verifies. One with a million bookings takes seconds, and the time limit is 30 s.
 const EVENTS_PER_REQUEST: u32 = 1;
 /// Payments, or counters, that one request to a host verifies: two reads each.
-const PAYMENTS_PER_REQUEST: u32 = 100;
+const VERDICTS_PER_REQUEST: u32 = 100;
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
@@ -99,11 +98,7 @@ impl Tally {
 pub(super) async fn verify(VerifyArgs { place }: VerifyArgs) -> anyhow::Result<()> {
     let mut tally = Tally::default();
     match place.remote.remote()? {
-        Some(remote) => {
-            events_through(&remote, &mut tally).await?;
-            payments_through(&remote, &mut tally).await?;
-            claims_through(&remote, &mut tally).await?;
-        }
+        Some(remote) => through(&remote, &mut tally).await?,
         None => at_store(&place, &mut tally).await?,
     }
     tally.tell_sums();
@@ -130,115 +125,60 @@ pub(super) async fn verify(VerifyArgs { place }: VerifyArgs) -> anyhow::Result<(
 async fn at_store(place: &Place, tally: &mut Tally) -> anyhow::Result<()> {
     let opened = open(&place.store, "verify").await?;
     let (operators, operator) = (opened.engine.operators(), Caller::operator());
-    let mut request = PageRequest::default();
-    loop {
-        let page = operators.verify(&operator, request).await?;
-        for verdict in &page.items {
-            let (tenant, event) = (verdict.tenant.as_str(), verdict.event.to_string());
-            tally.event(tenant, &event, verdict.difference.as_deref())?;
-        }
-        match page.next {
-            Some(_) => request = after(page.next),
-            None => break,
-        }
-    }
-    let mut request = PageRequest::default();
-    loop {
-        let page = operators.verify_payments(&operator, request).await?;
-        for verdict in &page.items {
-            let whose = (verdict.tenant.as_str(), verdict.currency.as_str());
-            let difference = verdict.difference.as_deref();
-            tally.payment(
-                whose,
-                &verdict.payment.to_string(),
-                verdict.money,
-                difference,
-            )?;
-        }
-        match page.next {
-            Some(_) => request = after(page.next),
-            None => break,
-        }
-    }
-    let mut request = PageRequest::default();
-    loop {
-        let page = operators.verify_claims(&operator, request).await?;
-        for verdict in &page.items {
-            let (tenant, key) = (verdict.tenant.as_str(), verdict.key.as_str());
-            tally.claim(tenant, key, verdict.difference.as_deref())?;
-        }
-        match page.next {
-            Some(_) => request = after(page.next),
-            None => return Ok(()),
-        }
-    }
+    each_page(
+        async |page| Ok(operators.verify(&operator, page).await?),
+        |one| {
+            let event = one.event.to_string();
+            tally.event(one.tenant.as_str(), &event, one.difference.as_deref())
+        },
+    )
+    .await?;
+    each_page(
+        async |page| Ok(operators.verify_payments(&operator, page).await?),
+        |one| {
+            let whose = (one.tenant.as_str(), one.currency.as_str());
+            let payment = one.payment.to_string();
+            tally.payment(whose, &payment, one.money, one.difference.as_deref())
+        },
+    )
+    .await?;
+    each_page(
+        async |page| Ok(operators.verify_claims(&operator, page).await?),
+        |one| {
+            let (tenant, key) = (one.tenant.as_str(), one.key.as_str());
+            tally.claim(tenant, key, one.difference.as_deref())
+        },
+    )
+    .await
 }
 
-fn after(cursor: Option<String>) -> PageRequest {
-    PageRequest {
-        cursor,
-        ..PageRequest::default()
-    }
-}
-
-async fn events_through(remote: &Remote, tally: &mut Tally) -> anyhow::Result<()> {
-    let path = format!("/api/operator/verification?limit={EVENTS_PER_REQUEST}");
-    let mut page_path = Some(path.clone());
-    while let Some(asked) = page_path {
-        let page = remote.call(Method::GET, &asked, None).await?;
-        for item in items(&page) {
-            let (tenant, event) = (text(item, "tenant"), text(item, "eventId"));
-            tally.event(tenant, event, item["difference"].as_str())?;
-        }
-        page_path = next(&page, &path);
-    }
-    Ok(())
-}
-
-async fn payments_through(remote: &Remote, tally: &mut Tally) -> anyhow::Result<()> {
-    let path = format!("/api/operator/verification/payments?limit={PAYMENTS_PER_REQUEST}");
-    let mut page_path = Some(path.clone());
-    while let Some(asked) = page_path {
-        let page = remote.call(Method::GET, &asked, None).await?;
-        for item in items(&page) {
-            let whose = (text(item, "tenant"), text(item, "currency"));
-            let payment = format!("{}/{}", text(item, "provider"), text(item, "reference"));
-            let amount = |name: &str| item[name].as_u64().unwrap_or_default();
-            let money = PaymentMoney {
-                captured_minor: amount("capturedMinor"),
-                kept_minor: amount("keptMinor"),
-                refund_due_minor: amount("toRefundMinor"),
-                refunded_minor: amount("refundedMinor"),
-                pending_minor: amount("pendingMinor"),
-                unmatched_minor: amount("unmatchedMinor"),
-            };
-            tally.payment(whose, &payment, money, item["difference"].as_str())?;
-        }
-        page_path = next(&page, &path);
-    }
-    Ok(())
-}
-
-async fn claims_through(remote: &Remote, tally: &mut Tally) -> anyhow::Result<()> {
-    let path = format!("/api/operator/verification/claims?limit={PAYMENTS_PER_REQUEST}");
-    let mut page_path = Some(path.clone());
-    while let Some(asked) = page_path {
-        let page = remote.call(Method::GET, &asked, None).await?;
-        for item in items(&page) {
-            let (tenant, key) = (text(item, "tenant"), text(item, "key"));
-            tally.claim(tenant, key, item["difference"].as_str())?;
-        }
-        page_path = next(&page, &path);
-    }
-    Ok(())
-}
-
-fn items(page: &Value) -> impl Iterator<Item = &Value> {
-    page["items"].as_array().into_iter().flatten()
-}
-
-/// The path of the page after this one.
-fn next(page: &Value, path: &str) -> Option<String> {
-    let cursor = page["nextCursor"].as_str()?;
-    Some(format!("{path}&cursor={}", percent_encoded(cursor)))
+async fn through(remote: &Remote, tally: &mut Tally) -> anyhow::Result<()> {
+    let path = "/api/operator/verification";
+    let show = |item: Value| {
+        let (tenant, event) = (text(&item, "tenant"), text(&item, "eventId"));
+        tally.event(tenant, event, item["difference"].as_str())
+    };
+    remote.each(path, EVENTS_PER_REQUEST, show).await?;
+    let show = |item: Value| {
+        let whose = (text(&item, "tenant"), text(&item, "currency"));
+        let payment = format!("{}/{}", text(&item, "provider"), text(&item, "reference"));
+        let amount = |name: &str| item[name].as_u64().unwrap_or_default();
+        let money = PaymentMoney {
+            captured_minor: amount("capturedMinor"),
+            kept_minor: amount("keptMinor"),
+            refund_due_minor: amount("toRefundMinor"),
+            refunded_minor: amount("refundedMinor"),
+            pending_minor: amount("pendingMinor"),
+            unmatched_minor: amount("unmatchedMinor"),
+        };
+        tally.payment(whose, &payment, money, item["difference"].as_str())
+    };
+    let payments = format!("{path}/payments");
+    remote.each(&payments, VERDICTS_PER_REQUEST, show).await?;
+    let show = |item: Value| {
+        let (tenant, key) = (text(&item, "tenant"), text(&item, "key"));
+        tally.claim(tenant, key, item["difference"].as_str())
+    };
+    let claims = format!("{path}/claims");
+    remote.each(&claims, VERDICTS_PER_REQUEST, show).await
 }

@@ -8,10 +8,12 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use boxoffice_engine::{
-    CreateEvent, EventDetails, EventStatus, Label, NewTicketType, PluginExport, Prose,
-    ports::{Decision, HookFailure, PluginAnswer, PluginRequest},
+    PluginExport,
+    ports::{Clock as _, Decision, HookFailure, PluginAnswer, PluginRequest},
 };
-use boxoffice_tests::{Component, Patience, owner_of, upload, using, wait_until};
+use boxoffice_tests::{
+    Component, Patience, create_priced_event, owner_of, upload, using, wait_until,
+};
 use futures::future::join_all;
 
 use super::{Fixture, code, price};
@@ -372,29 +374,8 @@ async fn upload_again(
 
 /// An event whose tickets cost 1,000.
 async fn dear_event(scene: &Fixture) -> boxoffice_engine::EventId {
-    let start = scene.event.details.starts_at;
-    let mut kind = NewTicketType::general(1_000);
-    kind.price_minor = 1_000;
-    let command = CreateEvent {
-        details: EventDetails {
-            title: Label::parse("title", "Dear Night").expect("one line"),
-            description: Prose::default(),
-            starts_at: start,
-            ends_at: None,
-            time_zone: "Europe/Berlin".to_owned(),
-            location: None,
-            reminder: Default::default(),
-            reference: None,
-            metadata: Default::default(),
-            questions: Vec::new(),
-            attendees_until: None,
-        },
-        status: EventStatus::Published,
-        ticket_types: vec![kind],
-        total_tickets: None,
-        cancellation_terms: Default::default(),
-    };
-    let events = scene.platform.engine.events();
-    let event = events.create(&scene.organizer, command).await;
-    event.expect("a new event").id
+    let (platform, organizer) = (&scene.platform, &scene.organizer);
+    let now = platform.clock.now();
+    let event = create_priced_event(&platform.engine, organizer, now, 1_000, 1_000).await;
+    event.id
 }

@@ -112,6 +112,20 @@ pub async fn create_event(
     now: Timestamp,
     tickets: u32,
 ) -> Event {
+    create_priced_event(engine, organizer, now, tickets, 0).await
+}
+
+/// [`create_event`], with tickets that cost this much in minor units.
+///
+/// # Panics
+/// When the engine refuses.
+pub async fn create_priced_event(
+    engine: &Engine,
+    organizer: &Caller,
+    now: Timestamp,
+    tickets: u32,
+    price_minor: u32,
+) -> Event {
     let month = Duration::from_secs(30 * 24 * 3600);
     let details = EventDetails {
         title: label("Jazz Night"),
@@ -128,11 +142,12 @@ pub async fn create_event(
         questions: Vec::new(),
         attendees_until: None,
     };
-    let ticket_types = vec![NewTicketType::general(tickets)];
+    let mut kind = NewTicketType::general(tickets);
+    kind.price_minor = price_minor;
     let command = CreateEvent {
         details,
         status: EventStatus::Published,
-        ticket_types,
+        ticket_types: vec![kind],
         total_tickets: None,
         cancellation_terms: Default::default(),
     };

@@ -1,6 +1,6 @@
 //! What `boxoffice verify` finds, for engines of this process.
 
-use boxoffice_engine::{Caller, Engine, PageRequest};
+use boxoffice_engine::{Caller, Engine, Page, PageRequest, Result};
 
 /// Verifies all counters of an engine, its payments, and its tenants' counters.
 ///
@@ -16,70 +16,40 @@ pub async fn assert_verified(engine: &Engine) {
 /// # Panics
 /// When the engine cannot verify.
 pub async fn differences(engine: &Engine) -> Vec<String> {
-    let (mut found, mut request) = (Vec::new(), PageRequest::default());
-    loop {
-        let page = engine
-            .operators()
-            .verify(&Caller::operator(), request)
-            .await
-            .expect("a verdict");
-        found.extend(page.items.into_iter().filter_map(|one| one.difference));
-        if page.next.is_none() {
-            found.extend(payments_differ(engine).await);
-            found.extend(claims_differ(engine).await);
-            return found;
-        }
-        request = PageRequest {
-            cursor: page.next,
-            limit: 1,
-        };
-    }
+    let (operators, caller) = (engine.operators(), Caller::operator());
+    let events = all(1, async |page| operators.verify(&caller, page).await).await;
+    let payments = all(100, async |page| {
+        operators.verify_payments(&caller, page).await
+    })
+    .await;
+    let claims = all(100, async |page| {
+        operators.verify_claims(&caller, page).await
+    })
+    .await;
+    let events = events.into_iter().filter_map(|one| one.difference);
+    let payments = payments.into_iter().filter_map(|one| {
+        let difference = one.difference?;
+        Some(format!("payment {}: {difference}", one.payment))
+    });
+    let claims = claims.into_iter().filter_map(|one| {
+        let difference = one.difference?;
+        Some(format!("counter {}: {difference}", one.key))
+    });
+    events.chain(payments).chain(claims).collect()
 }
 
-/// Every difference between where the money of payments is and what was told about it.
-async fn payments_differ(engine: &Engine) -> Vec<String> {
+/// All verdicts of a kind. After the first page, a page has `limit` of them.
+async fn all<T>(limit: u32, verify: impl AsyncFn(PageRequest) -> Result<Page<T>>) -> Vec<T> {
     let (mut found, mut request) = (Vec::new(), PageRequest::default());
     loop {
-        let page = engine
-            .operators()
-            .verify_payments(&Caller::operator(), request)
-            .await
-            .expect("a verdict");
-        let differs = page.items.into_iter().filter_map(|one| {
-            let difference = one.difference?;
-            Some(format!("payment {}: {difference}", one.payment))
-        });
-        found.extend(differs);
+        let page = verify(request).await.expect("a verdict");
+        found.extend(page.items);
         if page.next.is_none() {
             return found;
         }
         request = PageRequest {
             cursor: page.next,
-            limit: 100,
-        };
-    }
-}
-
-/// Every difference between the tenants' counters and what bookings and holds have of them.
-async fn claims_differ(engine: &Engine) -> Vec<String> {
-    let (mut found, mut request) = (Vec::new(), PageRequest::default());
-    loop {
-        let page = engine
-            .operators()
-            .verify_claims(&Caller::operator(), request)
-            .await
-            .expect("a verdict");
-        let differs = page.items.into_iter().filter_map(|one| {
-            let difference = one.difference?;
-            Some(format!("counter {}: {difference}", one.key))
-        });
-        found.extend(differs);
-        if page.next.is_none() {
-            return found;
-        }
-        request = PageRequest {
-            cursor: page.next,
-            limit: 100,
+            limit,
         };
     }
 }

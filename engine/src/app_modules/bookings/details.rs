@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::{
     context::EngineContext,
-    error::{Error, ErrorCode, Result},
-    modules::{BookingIntent, RequestedBooking, RequestedDetails, details_for},
+    error::{Error, Result},
+    modules::{BookingIntent, RequestedBooking, RequestedDetails, details_for, not_published},
     types::{
         BookingDetails, Event, EventId, EventStatus, HoldId, JoinWaitlist, NewBookingDetails,
         TenantId, wanted_quantities,
@@ -130,10 +130,7 @@ impl EngineContext {
         let found = found.ok_or_else(|| Error::not_found("event", event))?;
         match found.status {
             // First, so that the questions of a draft are not revealed.
-            EventStatus::Draft => Err(Error::new(
-                ErrorCode::EventNotPublished,
-                "This event is not on sale yet.",
-            )),
+            EventStatus::Draft => Err(not_published()),
             EventStatus::Published | EventStatus::Cancelled => Ok(found),
         }
     }

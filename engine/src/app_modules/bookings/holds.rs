@@ -156,20 +156,10 @@ impl Holds {
         let canonical = json!([hold.to_string(), command.expected_total_minor]);
         let canonical = with_details(canonical, &command.details);
         let request = RequestedBooking {
-            customer: hold.customer(),
-            event: hold.event(),
-            intent: BookingIntent::Confirm(hold),
-            lines: Vec::new(),
             expected_total_minor: command.expected_total_minor,
             idempotency: keyed(caller, RequestRoute::Confirmations, None, &canonical),
-            policy_version: 0,
-            decision: None,
-            is_unconfirmed: false,
-            sale: None,
-            import: None,
-            payment: None,
             details: RequestedDetails::given(command.details, true),
-            trace: None,
+            ..RequestedBooking::new(hold.customer(), hold.event(), BookingIntent::Confirm(hold))
         };
         let tenant = caller.tenant()?;
         match self.0.check_policies(tenant, request).await? {

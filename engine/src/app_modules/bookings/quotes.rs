@@ -34,20 +34,10 @@ impl Bookings {
             self.0.require_may_take_tickets(caller).await?;
         }
         let mut request = RequestedBooking {
-            customer: buyer.customer,
-            event,
-            intent: BookingIntent::Book,
             lines: command.lines,
-            expected_total_minor: None,
-            idempotency: None,
-            policy_version: 0,
-            decision: None,
-            is_unconfirmed: false,
             sale: buyer.sale,
-            import: None,
-            payment: None,
             details: RequestedDetails::given(command.details, false),
-            trace: None,
+            ..RequestedBooking::new(buyer.customer, event, BookingIntent::Book)
         };
         match self.0.quoted(tenant, &mut request).await {
             Ok(quote) => Ok(quote),

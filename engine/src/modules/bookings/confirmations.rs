@@ -4,14 +4,14 @@
 
 use super::{
     counters, holds,
-    orders::{as_expected, on_sale, price_changed},
+    orders::{as_expected, confirmed, on_sale, price_changed},
     planner::{GroupPlanner, messages},
     requests::{Placement, RequestedBooking},
 };
 use crate::{
     error::{Error, Result},
     modules::repositories::HoldChange,
-    types::{Booking, BookingLine, BookingStatus, Hold, HoldId, HoldStatus, total_of},
+    types::{Booking, BookingLine, Hold, HoldId, HoldStatus, total_of},
 };
 
 impl GroupPlanner<'_> {
@@ -70,30 +70,19 @@ impl GroupPlanner<'_> {
         (lines, messages): (Vec<BookingLine>, Vec<String>),
         request: &RequestedBooking,
     ) -> Booking {
+        let id = (hold.id.booking(), self.next_number());
         Booking {
-            id: hold.id.booking(),
-            number: self.next_number(),
-            event: hold.event,
-            customer: hold.customer,
-            status: BookingStatus::Confirmed,
-            cancelled: None,
-            total_minor: total_of(&lines),
-            lines,
-            booked_lines: None,
-            cancellations: Vec::new(),
             messages,
             currency: hold.currency.clone(),
             event_version: hold.event_version,
-            created_at: self.now,
-            checked_in: Vec::new(),
             sale: hold.sale.clone(),
-            payment: None,
             details: match (&request.payment, &request.details.of_hold) {
                 (Some(_), _) => self.paid_details(hold.details.as_deref()),
                 (None, Some(_)) => request.details.checked.clone(),
                 (None, None) => hold.details.clone(),
             },
             claims: hold.claims.clone(),
+            ..confirmed(&self.left, id, lines, self.now)
         }
     }
 }

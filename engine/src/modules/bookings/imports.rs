@@ -8,12 +8,16 @@ use std::collections::HashMap;
 
 use ulid::Ulid;
 
-use super::{BookingsModule, counters, orders::not_enough_of, requests::RequestedBooking};
+use super::{
+    BookingsModule, counters,
+    orders::{confirmed, not_enough_of},
+    requests::RequestedBooking,
+};
 use crate::{
     error::{Error, ErrorCode, Result},
     types::{
-        Booking, BookingId, BookingLine, BookingNumber, BookingStatus, EventId, EventStatus,
-        ImportedTickets, Inventory, Label, TenantId, TicketType, TicketTypeId, is_same_text,
+        Booking, BookingId, BookingLine, BookingNumber, EventId, EventStatus, ImportedTickets,
+        Inventory, Label, TenantId, TicketType, TicketTypeId, is_same_text,
     },
 };
 
@@ -76,10 +80,7 @@ pub(crate) fn take(
     let kind = types.find(|kind| kind.id == *ticket_type);
     let gone = || Error::field("ticketType", "The event has no such ticket type.");
     let kind = kind.ok_or_else(gone)?;
-    let free = kind
-        .capacity
-        .saturating_sub(kind.sold)
-        .saturating_sub(kind.held);
+    let free = kind.available();
     let left = free.min(inventory.available());
     if quantity > left {
         return Err(not_enough_of(kind, inventory, left));
@@ -130,26 +131,12 @@ pub(super) fn booking(
         unit_price_minor: row.unit_price_minor,
     }];
     let checked_in = row.checked_in_at.map(|_| (1..=line.quantity).collect());
+    let id = BookingId::new(left.event, request.customer, serial);
     let booking = Booking {
-        id: BookingId::new(left.event, request.customer, serial),
-        number,
-        event: left.event,
-        customer: request.customer,
-        status: BookingStatus::Confirmed,
-        cancelled: None,
-        total_minor: crate::types::total_of(&lines),
-        lines,
-        booked_lines: None,
-        cancellations: Vec::new(),
-        messages: Vec::new(),
-        currency: left.currency.clone(),
-        event_version: left.event_version,
-        created_at: row.booked_at,
         checked_in: checked_in.unwrap_or_default(),
         sale: request.sale.clone(),
-        payment: None,
         details: request.details.checked.clone(),
-        claims: Vec::new(),
+        ..confirmed(left, (id, number), lines, row.booked_at)
     };
     Ok((booking, after))
 }

@@ -35,6 +35,7 @@ use tokio::sync::oneshot;
 pub(crate) use cancel::read_with_event;
 pub(in crate::modules) use claims::require_left;
 pub(crate) use details::{details_for, require_answers};
+pub(crate) use orders::not_published;
 pub(in crate::modules) use planned_details::reference_taken;
 pub(crate) use requests::{
     BeforeCancelling, BeforePolicies, BookingIntent, CancelDecision, ImportedBooking, PaidRequest,

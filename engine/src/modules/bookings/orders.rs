@@ -7,8 +7,41 @@ use jiff::Timestamp;
 use super::requests::RequestedBooking;
 use crate::{
     error::{Error, ErrorCode, Fact, Result},
-    types::{BookLine, BookingLine, EventStatus, Inventory, TicketType},
+    types::{
+        BookLine, Booking, BookingId, BookingLine, BookingNumber, BookingStatus, EventStatus,
+        Inventory, TicketType, total_of,
+    },
 };
+
+/// A new booking of these tickets, which has nothing else yet.
+pub(super) fn confirmed(
+    inventory: &Inventory,
+    (id, number): (BookingId, BookingNumber),
+    lines: Vec<BookingLine>,
+    created_at: Timestamp,
+) -> Booking {
+    Booking {
+        id,
+        number,
+        event: id.event(),
+        customer: id.customer(),
+        status: BookingStatus::Confirmed,
+        cancelled: None,
+        total_minor: total_of(&lines),
+        lines,
+        booked_lines: None,
+        cancellations: Vec::new(),
+        messages: Vec::new(),
+        currency: inventory.currency.clone(),
+        event_version: inventory.event_version,
+        created_at,
+        checked_in: Vec::new(),
+        sale: None,
+        payment: None,
+        details: None,
+        claims: Vec::new(),
+    }
+}
 
 /// The wanted tickets of an event.
 pub(super) struct Wanted<'a> {
@@ -118,10 +151,7 @@ fn check_quantity(
             ),
         ));
     }
-    let free = kind
-        .capacity
-        .saturating_sub(kind.sold)
-        .saturating_sub(kind.held);
+    let free = kind.available();
     match quantity > free {
         true => {
             let left = free.min(inventory.available());
@@ -152,7 +182,7 @@ pub(super) fn price_changed(total_minor: u64, currency: &str) -> Error {
 }
 
 /// The error for a draft.
-pub(super) fn not_published() -> Error {
+pub(crate) fn not_published() -> Error {
     Error::new(
         ErrorCode::EventNotPublished,
         "This event is not on sale yet.",

@@ -5,14 +5,14 @@
 
 use super::{
     counters,
-    orders::{not_enough, not_enough_of, on_sale},
+    orders::{confirmed, not_enough, not_enough_of, on_sale},
     planner::GroupPlanner,
     requests::{BookingIntent, Placement, RequestedBooking},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     modules::repositories::PaymentChange,
-    types::{Booking, BookingStatus, Payment, PaymentOrder},
+    types::{Booking, Payment, PaymentOrder},
 };
 
 impl GroupPlanner<'_> {
@@ -83,10 +83,7 @@ impl GroupPlanner<'_> {
             let kind = types.find(|kind| kind.id == line.ticket_type);
             let gone = || Error::field("ticketType", "The event has no such ticket type any more.");
             let kind = kind.ok_or_else(gone)?;
-            let free = kind
-                .capacity
-                .saturating_sub(kind.sold)
-                .saturating_sub(kind.held);
+            let free = kind.available();
             if line.quantity > free {
                 let left = free.min(self.left.available());
                 return Err(not_enough_of(kind, &self.left, left));
@@ -97,26 +94,14 @@ impl GroupPlanner<'_> {
             return Err(not_enough(self.left.available()));
         }
         let hold = order.hold;
+        let id = (hold.booking(), self.next_number());
         let booking = Booking {
-            id: hold.booking(),
-            number: self.next_number(),
-            event: hold.event(),
-            customer: hold.customer(),
-            status: BookingStatus::Confirmed,
-            cancelled: None,
-            lines: order.lines.clone(),
-            booked_lines: None,
-            cancellations: Vec::new(),
             total_minor: order.total_minor,
             messages: order.messages.clone(),
-            currency: self.left.currency.clone(),
-            event_version: self.left.event_version,
-            created_at: self.now,
-            checked_in: Vec::new(),
             sale: order.sale.clone(),
-            payment: None,
             details: self.paid_details(order.details.as_deref()),
             claims: self.take_claims(request, hold.booking())?,
+            ..confirmed(&self.left, id, order.lines.clone(), self.now)
         };
         self.take_reference(&booking);
         self.left = counters::add_sold(self.left.clone(), &booking.lines);

@@ -16,7 +16,7 @@ use super::{
     claims::ClaimsPlan,
     counters, imports,
     mails::mails_about,
-    orders::{Wanted, order},
+    orders::{Wanted, confirmed, order},
     planned_causes::cause_of,
     requests::{BookingIntent, Placement, RequestedBooking, without_accepted},
     unconfirmed,
@@ -31,10 +31,9 @@ use crate::{
         to_millisecond,
     },
     types::{
-        Booking, BookingId, BookingNumber, BookingStatus, CheckIn, ClaimUse, EventId, Hold, HoldId,
-        HoldStatus, Inventory, KeyedRequest, NotificationId, NotificationKind, NumberGroup,
-        RecordedAnswer, RecordedRequest, Reference, RequestKey, TenantId, TicketId, TraceParent,
-        UserId,
+        Booking, BookingId, BookingNumber, CheckIn, ClaimUse, EventId, Hold, HoldId, HoldStatus,
+        Inventory, KeyedRequest, NotificationId, NotificationKind, NumberGroup, RecordedAnswer,
+        RecordedRequest, Reference, RequestKey, TenantId, TicketId, TraceParent, UserId,
     },
 };
 
@@ -278,25 +277,10 @@ impl GroupPlanner<'_> {
         let order = order(&self.left, &Wanted::of(request), self.now)?;
         let id = BookingId::new(self.left.event, request.customer, serial);
         let mut booking = Booking {
-            id,
-            number: self.next_number(),
-            event: self.left.event,
-            customer: request.customer,
-            status: BookingStatus::Confirmed,
-            cancelled: None,
-            lines: order.lines,
-            booked_lines: None,
-            cancellations: Vec::new(),
-            total_minor: order.total_minor,
             messages: messages(request),
-            currency: self.left.currency.clone(),
-            event_version: self.left.event_version,
-            created_at: self.now,
-            checked_in: Vec::new(),
             sale: request.sale.clone(),
-            payment: None,
             details: request.details.checked.clone(),
-            claims: Vec::new(),
+            ..confirmed(&self.left, (id, self.next_number()), order.lines, self.now)
         };
         self.require_free_reference(&booking)?;
         booking.claims = self.take_claims(request, id)?;

@@ -108,24 +108,36 @@ pub(crate) struct PaidRequest {
 }
 
 impl RequestedBooking {
-    /// The booking of a payment's order.
-    pub(crate) fn of_payment(intent: BookingIntent, payment: PaidRequest) -> Self {
-        let order = &payment.order;
+    /// A request for no tickets yet, which nothing is known of beside these.
+    pub(crate) fn new(customer: UserId, event: EventId, intent: BookingIntent) -> Self {
         Self {
-            customer: order.hold.customer(),
-            event: order.hold.event(),
+            customer,
+            event,
             intent,
-            lines: order.wanted(),
+            lines: Vec::new(),
             expected_total_minor: None,
             idempotency: None,
             policy_version: 0,
             decision: None,
             is_unconfirmed: false,
-            sale: order.sale.clone(),
+            sale: None,
             import: None,
-            details: RequestedDetails::ready(payment.order.details.clone()),
-            payment: Some(Box::new(payment)),
+            payment: None,
+            details: RequestedDetails::default(),
             trace: None,
+        }
+    }
+
+    /// The booking of a payment's order.
+    pub(crate) fn of_payment(intent: BookingIntent, payment: PaidRequest) -> Self {
+        let order = &payment.order;
+        let (customer, event) = (order.hold.customer(), order.hold.event());
+        Self {
+            lines: order.wanted(),
+            sale: order.sale.clone(),
+            details: RequestedDetails::ready(order.details.clone()),
+            payment: Some(Box::new(payment)),
+            ..Self::new(customer, event, intent)
         }
     }
 

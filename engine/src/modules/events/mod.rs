@@ -211,12 +211,7 @@ impl EventsModule {
         tenant: &TenantId,
         event: EventId,
     ) -> Result<Option<Arc<Event>>> {
-        let known = self
-            .versions
-            .locked()
-            .get(&(tenant.clone(), event))
-            .cloned();
-        match known {
+        match self.kept(tenant, event) {
             Some(known) => Ok(Some(known)),
             None => self.refreshed(tenant, event).await,
         }
@@ -244,15 +239,16 @@ impl EventsModule {
         event: EventId,
         version: u64,
     ) -> Result<Option<Arc<Event>>> {
-        let known = self
-            .versions
-            .locked()
-            .get(&(tenant.clone(), event))
-            .cloned();
+        let known = self.kept(tenant, event);
         match known.filter(|known| known.version == version) {
             Some(known) => Ok(Some(known)),
             None => self.refreshed(tenant, event).await,
         }
+    }
+
+    fn kept(&self, tenant: &TenantId, event: EventId) -> Option<Arc<Event>> {
+        let mut versions = self.versions.locked();
+        versions.get(&(tenant.clone(), event)).cloned()
     }
 
     /// Replaces what an event says and offers.

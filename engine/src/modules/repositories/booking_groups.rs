@@ -16,9 +16,9 @@ use super::{
     hold_changes::{HoldChange, add_holds},
     inventory::{InventoryChange, add_change},
     models::{
-        BookingNumbersRow, BookingReferenceRow, BookingRow, CapacityLedgerRow, CheckInRow,
-        ClaimRow, CustomerBookingRow, HoldRow, IdempotencyRow, InventoryRow, OpenHoldRow,
-        PaymentRow, PluginSetRow, booking_id,
+        BOOKING_REFERENCES, BookingNumbersRow, BookingRow, CapacityLedgerRow, CheckInRow, ClaimRow,
+        CustomerBookingRow, HoldRow, IdempotencyRow, InventoryRow, OpenHoldRow, PaymentRow,
+        PluginSetRow, ReferenceRow, booking_id,
     },
     notifications::{NewMails, add_mails},
     payments::{PaymentChange, add_payment},
@@ -202,8 +202,8 @@ impl BookingsRepository {
         let bookings = plan.bookings.iter();
         script.insert("booking", bookings.map(|one| BookingRow::of(tenant, one)));
         let references = plan.bookings.iter();
-        let references = references.filter_map(|one| BookingReferenceRow::of(tenant, one));
-        script.insert("booking_reference", references);
+        let references = references.filter_map(|one| ReferenceRow::of_booking(tenant, one));
+        script.insert(BOOKING_REFERENCES, references);
         let numbers = BookingNumbersRow::of(tenant, plan.numbers, &plan.bookings);
         script.insert("booking_numbers", numbers);
         let mails: HashMap<BookingId, DeliveryId> = plan.mails.places().collect();
@@ -250,7 +250,7 @@ fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQ
         holds.map(|hold| HoldRow::key(tenant, *hold)).collect(),
     );
     let references = question.references.iter();
-    let references = references.map(|one| BookingReferenceRow::key(tenant, one));
+    let references = references.map(|one| ReferenceRow::key(BOOKING_REFERENCES, tenant, one));
     let references = select_all(script, references.collect());
     let claims = question.claims.iter();
     let claims = claims.map(|key| ClaimRow::key(tenant, key));
@@ -360,8 +360,8 @@ fn payments_read(answers: &mut Answers, places: &Places) -> Result<PaymentsRead>
 type Taken = (HashSet<Reference>, HashMap<ClaimKey, ClaimCounter>);
 
 fn taken(answers: &mut Answers, places: &Places) -> Result<Taken> {
-    let references = rows_at::<BookingReferenceRow>(answers, places.references)?;
-    let references = references.iter().map(BookingReferenceRow::reference);
+    let references = rows_at::<ReferenceRow>(answers, places.references)?;
+    let references = references.iter().map(ReferenceRow::reference);
     let mut claims = HashMap::new();
     for row in rows_at::<ClaimRow>(answers, places.claims)? {
         let counter = row.into_type()?;

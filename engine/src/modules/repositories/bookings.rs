@@ -8,15 +8,15 @@ use super::{
     check_ins::STALE_BOOKING,
     claims::{ClaimReturn, add_returns},
     db::{Db, Script, StepError},
-    events::REFERENCE_TAKEN,
     inventory::{InventoryChange, add_change},
     models::{
-        BookingNumbersRow, BookingReferenceRow, BookingRow, CustomerBookingRow, DetailsColumns,
-        IdRow, InventoryRow, PaymentKeyRow, PaymentRow, booking_id, newest_first_key,
+        BOOKING_REFERENCES, BookingNumbersRow, BookingRow, CustomerBookingRow, DetailsColumns,
+        IdRow, InventoryRow, PaymentKeyRow, PaymentRow, ReferenceRow, booking_id, newest_first_key,
     },
     notifications::{NewMails, add_mails_about},
     payments::{PaymentChange, add_payment},
     plugins::add_policy_guard,
+    references::add_reference,
     waitlist::{Offers, add_offers},
 };
 use crate::{
@@ -97,15 +97,10 @@ impl BookingsRepository {
         let mut script = Script::transaction(tenant);
         let (seen, new) = (detail_columns(before), detail_columns(after));
         if seen.reference != new.reference {
-            let old = BookingReferenceRow::of(tenant, before);
+            let old = ReferenceRow::of_booking(tenant, before);
             script.remove(old.map(|row| row.id));
-            if let Some(row) = BookingReferenceRow::of(tenant, after) {
-                let id = script.bind(row.id.clone());
-                script.push(format!(
-                    "IF record::exists({id}) {{ THROW '{REFERENCE_TAKEN}' }}"
-                ));
-                script.insert("booking_reference", [row]);
-            }
+            let new = ReferenceRow::of_booking(tenant, after);
+            add_reference(&mut script, BOOKING_REFERENCES, new);
         }
         let key = script.bind(BookingRow::key(tenant, after.id));
         let guard = detail_guard(&mut script, before);
@@ -165,8 +160,8 @@ impl BookingsRepository {
         reference: &Reference,
     ) -> Result<Option<BookingId>> {
         let mut script = Script::of(tenant);
-        let index = script.read(BookingReferenceRow::key(tenant, reference));
-        let row: Option<BookingReferenceRow> = self.db.run_retrying(&script).await?.row(index)?;
+        let index = script.read(ReferenceRow::key(BOOKING_REFERENCES, tenant, reference));
+        let row: Option<ReferenceRow> = self.db.run_retrying(&script).await?.row(index)?;
         row.map(|row| row.booking()).transpose()
     }
 

@@ -4,7 +4,7 @@
 //! ones look through what was recorded about it, and may be repeated. Called by the users module; calls models.
 
 use jiff::Timestamp;
-use surrealdb::types::RecordId;
+use surrealdb::types::{RecordId, SurrealValue};
 use ulid::Ulid;
 
 use super::{
@@ -135,10 +135,8 @@ impl UsersRepository {
         user: UserId,
         after: Option<Ulid>,
     ) -> Result<Option<Ulid>> {
-        let mut script = Script::of(tenant);
-        let max = BATCH as u32;
-        let index = read_list_of(&mut script, "customer_booking", (user, after), max);
-        let rows: Vec<CustomerBookingRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let list = self.list_of(tenant, "customer_booking", (user, after));
+        let rows: Vec<CustomerBookingRow> = list.await?;
         let mut script = Script::transaction(tenant);
         let mut last = None;
         for row in &rows {
@@ -150,9 +148,7 @@ impl UsersRepository {
             let (id, row) = (script.bind(decision.id.clone()), script.bind(decision));
             script.push(format!("UPDATE {id} CONTENT {row} RETURN NONE"));
         }
-        if !rows.is_empty() {
-            self.db.run_retrying(&script).await?;
-        }
+        self.write(script).await?;
         Ok(last.filter(|_| rows.len() >= BATCH))
     }
 
@@ -164,9 +160,8 @@ impl UsersRepository {
         user: UserId,
         after: Option<Ulid>,
     ) -> Result<Option<Ulid>> {
-        let mut script = Script::of(tenant);
-        let index = read_list_of(&mut script, "customer_hold", (user, after), BATCH as u32);
-        let rows: Vec<CustomerHoldRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let list = self.list_of(tenant, "customer_hold", (user, after));
+        let rows: Vec<CustomerHoldRow> = list.await?;
         let mut script = Script::transaction(tenant);
         let mut last = None;
         for row in &rows {
@@ -174,9 +169,7 @@ impl UsersRepository {
             last = Some(hold.booking().serial());
             add_blank(&mut script, HoldRow::key(tenant, hold));
         }
-        if !rows.is_empty() {
-            self.db.run_retrying(&script).await?;
-        }
+        self.write(script).await?;
         Ok(last.filter(|_| rows.len() >= BATCH))
     }
 
@@ -188,10 +181,8 @@ impl UsersRepository {
         user: UserId,
         after: Option<Ulid>,
     ) -> Result<Option<Ulid>> {
-        let mut script = Script::of(tenant);
-        let max = BATCH as u32;
-        let index = read_list_of(&mut script, "payment_list", (user, after), max);
-        let rows: Vec<PaymentListRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let list = self.list_of(tenant, "payment_list", (user, after));
+        let rows: Vec<PaymentListRow> = list.await?;
         let is_full = rows.len() >= BATCH;
         let mut script = Script::transaction(tenant);
         let mut last = None;
@@ -205,9 +196,7 @@ impl UsersRepository {
                 "UPDATE {payment} SET order.sale.complimentary = 'Erased' WHERE order.sale.complimentary != NONE RETURN NONE"
             ));
         }
-        if last.is_some() {
-            self.db.run_retrying(&script).await?;
-        }
+        self.write(script).await?;
         Ok(last.filter(|_| is_full))
     }
 
@@ -219,20 +208,18 @@ impl UsersRepository {
         user: UserId,
         after: Option<Ulid>,
     ) -> Result<Option<Ulid>> {
-        let mut script = Script::of(tenant);
-        let max = BATCH as u32;
-        let index = read_list_of(&mut script, "customer_waitlist", (user, after), max);
-        let rows: Vec<CustomerWaitlistRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let list = self.list_of(tenant, "customer_waitlist", (user, after));
+        let rows: Vec<CustomerWaitlistRow> = list.await?;
         let events = rows.iter().map(CustomerWaitlistRow::event);
         let events: Vec<EventId> = events.collect::<Result<_>>()?;
+        if events.is_empty() {
+            return Ok(None);
+        }
         let mut script = Script::of(tenant);
         let keys = events.iter();
         let keys = keys.map(|event| WaitingRow::key(tenant, *event, user));
         let index = script.read_all(keys.collect::<Vec<_>>());
-        let places: Vec<WaitingRow> = match events.is_empty() {
-            true => Vec::new(),
-            false => self.db.run_retrying(&script).await?.rows(index)?,
-        };
+        let places: Vec<WaitingRow> = self.db.run_retrying(&script).await?.rows(index)?;
         let mut script = Script::transaction(tenant);
         for place in &places {
             let entry = WaitlistEntryRow::key(tenant, place.event()?, place.number);
@@ -241,11 +228,29 @@ impl UsersRepository {
                 "UPDATE {entry} SET details = NONE WHERE details != NONE RETURN NONE"
             ));
         }
-        if !places.is_empty() {
-            self.db.run_retrying(&script).await?;
-        }
+        self.write(script).await?;
         let last = events.last().map(|event| event.ulid());
         Ok(last.filter(|_| rows.len() >= BATCH))
+    }
+
+    /// Up to [`BATCH`] rows of a user's list after one of them, newest first.
+    async fn list_of<T: SurrealValue>(
+        &self,
+        tenant: &TenantId,
+        table: &str,
+        position: (UserId, Option<Ulid>),
+    ) -> Result<Vec<T>> {
+        let mut script = Script::of(tenant);
+        let index = read_list_of(&mut script, table, position, BATCH as u32);
+        self.db.run_retrying(&script).await?.rows(index)
+    }
+
+    /// Writes a step that may have nothing to write.
+    async fn write(&self, script: Script) -> Result<()> {
+        if !script.is_empty() {
+            self.db.run_retrying(&script).await?;
+        }
+        Ok(())
     }
 
     /// Deletes what plugins' calls recorded with one of these texts in it: refusals, failed calls and logs. The number of these records

@@ -7,12 +7,13 @@ use super::{
     db::{Answers, Db, Script, StepError},
     inventory::{InventoryChange, STALE_INVENTORY, add_change},
     models::{
-        EventReferenceRow, EventRow, EventStartRow, EventVersionRow, IdRow, InventoryRow,
-        OldTermsRow, at_millisecond, key_number, key_ulid, millisecond,
+        EVENT_REFERENCES, EventRow, EventStartRow, EventVersionRow, IdRow, InventoryRow,
+        OldTermsRow, ReferenceRow, at_millisecond, key_number, key_ulid, millisecond,
     },
     notifications::{
         add_notification, add_notification_change, add_outbox, remove_notification, remove_outbox,
     },
+    references::add_reference,
     waitlist::{Offers, add_offers},
 };
 use crate::{
@@ -59,9 +60,6 @@ pub(in crate::modules) struct ReminderStep {
     pub(in crate::modules) add_outbox: Option<OutboxEntry>,
 }
 
-/// The word of a guard: another event has the reference.
-pub(in crate::modules) const REFERENCE_TAKEN: &str = "reference-taken";
-
 pub(in crate::modules) struct EventsRepository {
     pub(super) db: Db,
 }
@@ -85,7 +83,8 @@ impl EventsRepository {
         reminder: &ReminderStep,
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
-        add_reference(&mut script, tenant, event);
+        let reference = ReferenceRow::of_event(tenant, event);
+        add_reference(&mut script, EVENT_REFERENCES, reference);
         let row = script.bind(EventRow::of(tenant, event));
         script.push(format!("INSERT INTO event {row} RETURN NONE"));
         let row = script.bind(EventStartRow::of(tenant, event));
@@ -129,8 +128,8 @@ impl EventsRepository {
         reference: &Reference,
     ) -> Result<Option<EventId>> {
         let mut script = Script::of(tenant);
-        let index = script.read(EventReferenceRow::key(tenant, reference));
-        let row: Option<EventReferenceRow> = self.db.run(script).await?.row(index)?;
+        let index = script.read(ReferenceRow::key(EVENT_REFERENCES, tenant, reference));
+        let row: Option<ReferenceRow> = self.db.run(script).await?.row(index)?;
         row.map(|row| row.event()).transpose()
     }
 
@@ -257,8 +256,9 @@ impl EventsRepository {
         let (before, after) = (&step.before.details, &step.after.details);
         if before.reference != after.reference {
             let old = before.reference.iter();
-            script.remove(old.map(|one| EventReferenceRow::key(tenant, one)));
-            add_reference(&mut script, tenant, &step.after);
+            script.remove(old.map(|one| ReferenceRow::key(EVENT_REFERENCES, tenant, one)));
+            let reference = ReferenceRow::of_event(tenant, &step.after);
+            add_reference(&mut script, EVENT_REFERENCES, reference);
         }
         if before.starts_at != after.starts_at {
             let old = script.bind(EventStartRow::key(tenant, before.starts_at, step.after.id));
@@ -307,7 +307,7 @@ impl EventsRepository {
             inventory.event,
         ));
         script.push(format!("DELETE {start} RETURN NONE"));
-        script.remove(reference.map(|one| EventReferenceRow::key(tenant, one)));
+        script.remove(reference.map(|one| ReferenceRow::key(EVENT_REFERENCES, tenant, one)));
         if let Some(entry) = reminder {
             remove_outbox(&mut script, std::slice::from_ref(entry));
             remove_notification(&mut script, tenant, inventory.event, entry.notification);
@@ -338,18 +338,6 @@ fn pairs(
         Ok((event.into_type()?, inventory.into_type()?))
     };
     pairs.map(pair).collect()
-}
-
-/// Adds the write of an event's reference, which no other event may have.
-fn add_reference(script: &mut Script, tenant: &TenantId, event: &StoredEvent) {
-    let Some(row) = EventReferenceRow::of(tenant, event) else {
-        return;
-    };
-    let id = script.bind(row.id.clone());
-    script.push(format!(
-        "IF record::exists({id}) {{ THROW '{REFERENCE_TAKEN}' }}"
-    ));
-    script.insert("event_reference", [row]);
 }
 
 /// Adds the write of a change to a reminder.

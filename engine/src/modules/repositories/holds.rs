@@ -8,11 +8,11 @@ use super::{
     db::{Db, Script, StepError, SystemScope},
     hold_changes::{HoldChange, add_holds},
     inventory::{InventoryChange, add_change},
-    models::{CustomerHoldRow, HoldDueRow, HoldRow, InventoryRow, at_millisecond, millisecond},
+    models::{CustomerHoldRow, HoldDueRow, HoldRow, InventoryRow},
     waitlist::{Offers, add_offers},
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     types::{EventId, Hold, HoldId, Inventory, TenantId, UserId},
 };
 
@@ -107,28 +107,19 @@ impl HoldsRepository {
         self.db.run(script).await.map(drop)
     }
 
-    /// Up to `max` due holds of all tenants, the longest overdue first, with their times. Not from the
-    /// beginning of the table: an LSM store reads every tombstone there. Not later than the store's
-    /// own clock, either.
+    /// Up to `max` due holds of all tenants, with their times.
     pub(in crate::modules) async fn due(
         &self,
         scope: SystemScope,
-        (from, until): (Timestamp, Timestamp),
+        times: (Timestamp, Timestamp),
         max: u32,
     ) -> Result<(Timestamp, Vec<DueHold>)> {
-        let mut script = Script::across_tenants(scope);
-        let from = script.bind(millisecond(from));
-        let until = self.db.present(&mut script, until);
-        let max = script.bind(i64::from(max));
-        script.push(format!("LET $until = {until}"));
-        let index = script.push(format!(
-            "SELECT id FROM type::record('hold_due', [{from}]..[$until, ..]) LIMIT {max}"
-        ));
-        let at = script.push("RETURN [$until]");
-        let mut answers = self.db.run_retrying(&script).await?;
-        let at = answers.rows::<i64>(at)?.pop();
-        let at = at.ok_or_else(|| Error::internal("the store did not say what time it took"))?;
-        let due = answers.rows::<HoldDueRow>(index)?.into_iter().map(|row| {
+        let script = Script::across_tenants(scope);
+        let due = self
+            .db
+            .due_rows::<HoldDueRow>(script, "hold_due", times, max);
+        let (at, due) = due.await?;
+        let due = due.into_iter().map(|row| {
             let (due_at, tenant, hold) = row.into_parts()?;
             Ok(DueHold {
                 due_at,
@@ -136,7 +127,7 @@ impl HoldsRepository {
                 hold,
             })
         });
-        Ok((at_millisecond(at)?, due.collect::<Result<_>>()?))
+        Ok((at, due.collect::<Result<_>>()?))
     }
 
     /// Deletes entries without an active hold, and holds that ended long ago: a row each, and 2. Ended holds do not

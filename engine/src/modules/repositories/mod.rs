@@ -34,6 +34,7 @@ mod operators;
 mod payments;
 mod plugins;
 mod queue;
+mod references;
 mod sessions;
 mod sign_ups;
 mod subscriptions;
@@ -58,7 +59,7 @@ pub(in crate::modules) use db::{CONFLICTS_MAX, Db, StepError, SystemScope, pause
 pub(in crate::modules) use delivery_admin::{DeliveryAdminRepository, FailedBatch};
 pub(in crate::modules) use delivery_batches::STALE_BATCH;
 pub(in crate::modules) use erasures::ErasureStep;
-pub(in crate::modules) use events::{EventStep, EventsRepository, REFERENCE_TAKEN, ReminderStep};
+pub(in crate::modules) use events::{EventStep, EventsRepository, ReminderStep};
 pub(in crate::modules) use hold_changes::HoldChange;
 pub(in crate::modules) use holds::{DueHold, HoldsRepository};
 pub(in crate::modules) use housekeeping::HousekeepingRepository;
@@ -80,6 +81,7 @@ pub(in crate::modules) use plugins::{
     UPLOADS_FULL, VERSION_GONE, VERSIONS_FULL,
 };
 pub(in crate::modules) use queue::QueueRepository;
+pub(in crate::modules) use references::REFERENCE_TAKEN;
 pub(in crate::modules) use sessions::{Revoked, SessionScope, SessionsRepository};
 pub(in crate::modules) use sign_ups::CountedMail;
 pub(in crate::modules) use subscriptions::SubscriptionsRepository;

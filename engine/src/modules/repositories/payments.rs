@@ -13,11 +13,11 @@ use super::{
     db::{Db, Script, StepError, SystemScope},
     models::{
         BookingRow, ClaimColumn, HoldRow, IdRow, InventoryRow, PaymentDueRow, PaymentKeyRow,
-        PaymentListRow, PaymentRow, RefundRow, at_millisecond, millisecond, newest_first_key,
+        PaymentListRow, PaymentRow, RefundRow, millisecond, newest_first_key,
     },
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     types::{
         Booking, CancelCause, ClaimUse, EventId, EventStatus, Hold, HoldId, Payment, PaymentId,
         PaymentKey, PaymentsOf, Refund, RefundId, RefundState, TenantId,
@@ -318,38 +318,27 @@ impl PaymentsRepository {
         rows.into_iter().map(RefundRow::into_parts).collect()
     }
 
-    /// Up to `max` payments of all tenants that have to be looked at, the longest due first, with the time that the store takes
-    /// for now.
+    /// Up to `max` payments of all tenants that have to be looked at, with their times.
     pub(in crate::modules) async fn due(
         &self,
         scope: SystemScope,
-        (from, until): (Timestamp, Timestamp),
+        times: (Timestamp, Timestamp),
         max: u32,
     ) -> Result<(Timestamp, Vec<DuePayment>)> {
-        let mut script = Script::across_tenants(scope);
-        let from = script.bind(millisecond(from));
-        let until = self.db.present(&mut script, until);
-        let max = script.bind(i64::from(max));
-        script.push(format!("LET $until = {until}"));
-        let index = script.push(format!(
-            "SELECT id FROM type::record('payment_due', [{from}]..[$until, ..]) LIMIT {max}"
-        ));
-        let at = script.push("RETURN [$until]");
-        let mut answers = self.db.run_retrying(&script).await?;
-        let at = answers.rows::<i64>(at)?.pop();
-        let at = at.ok_or_else(|| Error::internal("the store did not say what time it took"))?;
-        let due = answers
-            .rows::<PaymentDueRow>(index)?
-            .into_iter()
-            .map(|row| {
-                let (due_at, tenant, key) = row.into_parts()?;
-                Ok(DuePayment {
-                    due_at,
-                    tenant,
-                    key,
-                })
-            });
-        Ok((at_millisecond(at)?, due.collect::<Result<_>>()?))
+        let script = Script::across_tenants(scope);
+        let due = self
+            .db
+            .due_rows::<PaymentDueRow>(script, "payment_due", times, max);
+        let (at, due) = due.await?;
+        let due = due.into_iter().map(|row| {
+            let (due_at, tenant, key) = row.into_parts()?;
+            Ok(DuePayment {
+                due_at,
+                tenant,
+                key,
+            })
+        });
+        Ok((at, due.collect::<Result<_>>()?))
     }
 
     /// Up to `max` bookings of a cancelled event that are not written as cancelled yet, and were paid or have claims.

@@ -12,8 +12,8 @@ use surrealdb::types::SurrealValue;
 use super::{
     db::{Count, Db, Script, StepError, SystemScope},
     models::{
-        BookingLineRow, BookingNumbersRow, BookingReferenceRow, BookingRow, CapacityLedgerRow,
-        ClaimUseRow, IdRow, InventoryRow,
+        BookingLineRow, BookingNumbersRow, BookingRow, CapacityLedgerRow, ClaimUseRow, IdRow,
+        InventoryRow, ReferenceRow,
     },
 };
 use crate::{
@@ -202,7 +202,7 @@ impl VerificationRepository {
     ) -> Result<Option<BookingId>> {
         let own = bookings.iter();
         let own: Vec<_> = own
-            .filter_map(|one| Some((one.id, BookingReferenceRow::of(tenant, one)?)))
+            .filter_map(|one| Some((one.id, ReferenceRow::of_booking(tenant, one)?)))
             .collect();
         if own.is_empty() {
             return Ok(None);
@@ -210,7 +210,7 @@ impl VerificationRepository {
         let mut script = Script::of(tenant);
         let keys = own.iter().map(|(_, row)| row.id.clone());
         let index = script.read_all(keys.collect::<Vec<_>>());
-        let rows: Vec<BookingReferenceRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let rows: Vec<ReferenceRow> = self.db.run_retrying(&script).await?.rows(index)?;
         let mut found = HashSet::new();
         for row in rows {
             found.insert(row.booking()?);

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use ulid::Ulid;
+
 use super::UsersModule;
 use crate::modules::bookings::policy_check::pseudonym;
 use crate::modules::repositories::{ErasureStep, MemberChanged, SystemScope};
@@ -100,31 +102,10 @@ impl UsersModule {
     ) -> Result<()> {
         let repository = &self.repository;
         while repository.forget_answers(tenant, user).await? {}
-        let mut after = None;
-        loop {
-            after = repository.blank_decisions(tenant, user, after).await?;
-            if after.is_none() {
-                break;
-            }
-        }
-        loop {
-            after = repository.blank_holds(tenant, user, after).await?;
-            if after.is_none() {
-                break;
-            }
-        }
-        loop {
-            after = repository.blank_waiting(tenant, user, after).await?;
-            if after.is_none() {
-                break;
-            }
-        }
-        loop {
-            after = repository.blank_payments(tenant, user, after).await?;
-            if after.is_none() {
-                break;
-            }
-        }
+        to_the_end(|after| repository.blank_decisions(tenant, user, after)).await?;
+        to_the_end(|after| repository.blank_holds(tenant, user, after)).await?;
+        to_the_end(|after| repository.blank_waiting(tenant, user, after)).await?;
+        to_the_end(|after| repository.blank_payments(tenant, user, after)).await?;
         repository.forget_notes(tenant, texts).await
     }
 
@@ -183,6 +164,19 @@ fn texts_of(user: &User) -> Vec<String> {
         texts.push(name.to_lowercase());
     }
     texts
+}
+
+/// Repeats a step, each time after what the last one looked at, until nothing is left.
+async fn to_the_end<F: Future<Output = Result<Option<Ulid>>>>(
+    step: impl Fn(Option<Ulid>) -> F,
+) -> Result<()> {
+    let mut after = None;
+    loop {
+        after = step(after).await?;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
 }
 
 #[cfg(test)]

@@ -52,8 +52,49 @@ impl AttendeeRequest {
     }
 }
 
-/// The parts that requests have of the same names.
-#[derive(Default)]
+/// Defines a request that has, beside its own members, those of what a booking carries; `details()` is what they say. They stand
+/// here once, because serde cannot both flatten a struct and refuse unknown fields.
+macro_rules! request_with_details {
+    ($(#[$attribute:meta])* $name:ident { $($(#[$own_attribute:meta])* $own:ident: $own_type:ty,)* }) => {
+        $(#[$attribute])*
+        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        pub(in crate::routes) struct $name {
+            $($(#[$own_attribute])* $own: $own_type,)*
+            /// The platform's own name of the booking, unique within the tenant: visible ASCII characters.
+            #[schema(min_length = 1, max_length = 64)]
+            reference: Option<String>,
+            /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500.
+            metadata: Option<std::collections::BTreeMap<String, String>>,
+            /// Codes for the tenant's policies to judge: up to 10 of 64 characters. A hold keeps those that policies decided with;
+            /// only an offer from the waiting list may get others.
+            #[schema(max_items = 10)]
+            codes: Option<Vec<String>>,
+            /// The answers to the questions that are asked per booking, by the id of the question: a text, a number, true or false, or
+            /// a list of choices.
+            #[schema(value_type = Option<std::collections::BTreeMap<String, serde_json::Value>>)]
+            answers: Option<serde_json::Map<String, serde_json::Value>>,
+            /// Who is to have the tickets, with answers to the questions that are asked per ticket.
+            #[schema(max_items = 100)]
+            attendees: Option<Vec<$crate::routes::controllers::booking_details::AttendeeRequest>>,
+        }
+
+        impl $name {
+            fn details(&self) -> boxoffice_engine::Result<boxoffice_engine::NewBookingDetails> {
+                let given = $crate::routes::controllers::booking_details::GivenDetails {
+                    reference: self.reference.as_deref(),
+                    metadata: self.metadata.as_ref(),
+                    codes: self.codes.as_deref(),
+                    answers: self.answers.as_ref(),
+                    attendees: self.attendees.as_deref(),
+                };
+                given.command()
+            }
+        }
+    };
+}
+pub(super) use request_with_details;
+
+/// What a request gives of a booking's details.
 pub(super) struct GivenDetails<'a> {
     pub(super) reference: Option<&'a str>,
     pub(super) metadata: Option<&'a BTreeMap<String, String>>,
@@ -124,7 +165,7 @@ pub(in crate::routes) struct TicketHolderResponse {
     name: Option<String>,
     /// Their address, if it was given.
     email: Option<String>,
-    /// Answers, by the id of the question: a text, a number, true or false, or a list of choices.
+    /// The answers, by the id of the question: a text, a number, true or false, or a list of choices.
     #[schema(value_type = BTreeMap<String, Value>)]
     answers: BTreeMap<String, Value>,
 }

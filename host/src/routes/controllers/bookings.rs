@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use super::{
     Answer, PageResponse,
-    booking_details::{AttendeeRequest, GivenDetails},
+    booking_details::{AttendeeRequest, GivenDetails, request_with_details},
     created,
     integers::{TicketCount, Whole},
     sales::{SoldToRequest, sell_to},
@@ -36,41 +36,27 @@ pub(in crate::routes) use responses::{BookingLineResponse, BookingResponse};
 const FIRST_QUANTITY: &str = "lines[0].quantity";
 const FIRST_TICKET_TYPE: &str = "lines[0].ticketType";
 
-/// The tickets to book or hold: `numTickets` of the event's only ticket type, or `lines`.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(in crate::routes) struct CreateBookingRequest {
-    /// The event's id.
-    event_id: String,
-    /// The number of tickets of the only type; instead of `lines`.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000, example = 2)]
-    num_tickets: Option<TicketCount>,
-    /// The numbers of tickets by type; instead of `numTickets`. 1 to 10 lines, each type once.
-    lines: Option<Vec<BookLineRequest>>,
-    /// The total that the customer agreed to, in minor units. Another total is refused (`price-changed`).
-    #[schema(value_type = Option<u64>)]
-    expected_total_minor: Option<Whole<u64>>,
-    /// The customer that the tickets are sold to; without it the caller gets them. For the event's organizer, the tenant's
-    /// owner and staff, and programs, which must name somebody.
-    customer: Option<SoldToRequest>,
-    /// Why it costs nothing, only with `customer`: the price is set to 0 after the policies decided. Customers do not see it.
-    #[schema(min_length = 1, max_length = 200)]
-    complimentary: Option<String>,
-    /// The platform's own name of the booking, unique within the tenant: visible ASCII characters.
-    #[schema(min_length = 1, max_length = 64)]
-    reference: Option<String>,
-    /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500.
-    metadata: Option<BTreeMap<String, String>>,
-    /// Codes for the tenant's policies to judge: up to 10 of 64 characters.
-    #[schema(max_items = 10)]
-    codes: Option<Vec<String>>,
-    /// Answers to the questions that are asked per booking, by the id of the question: a text, a number, true or false, or a list of
-    /// choices.
-    #[schema(value_type = Option<BTreeMap<String, Value>>)]
-    answers: Option<Map<String, Value>>,
-    /// Who is to have the tickets, with answers to the questions that are asked per ticket.
-    #[schema(max_items = 100)]
-    attendees: Option<Vec<AttendeeRequest>>,
+request_with_details! {
+    /// The tickets to book or hold: `numTickets` of the event's only ticket type, or `lines`.
+    #[derive(Debug, Deserialize, ToSchema)]
+    CreateBookingRequest {
+        /// The event's id.
+        event_id: String,
+        /// The number of tickets of the only type; instead of `lines`.
+        #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000, example = 2)]
+        num_tickets: Option<TicketCount>,
+        /// The numbers of tickets by type; instead of `numTickets`. 1 to 10 lines, each type once.
+        lines: Option<Vec<BookLineRequest>>,
+        /// The total that the customer agreed to, in minor units. Another total is refused (`price-changed`).
+        #[schema(value_type = Option<u64>)]
+        expected_total_minor: Option<Whole<u64>>,
+        /// The customer that the tickets are sold to; without it the caller gets them. For the event's organizer, the tenant's
+        /// owner and staff, and programs, which must name somebody.
+        customer: Option<SoldToRequest>,
+        /// Why it costs nothing, only with `customer`: the price is set to 0 after the policies decided. Customers do not see it.
+        #[schema(min_length = 1, max_length = 200)]
+        complimentary: Option<String>,
+    }
 }
 
 /// A number of tickets of one type.
@@ -104,7 +90,7 @@ pub(in crate::routes) struct ChangeBookingRequest {
     reference: Option<String>,
     /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500. Not for customers.
     metadata: Option<BTreeMap<String, String>>,
-    /// Answers to the questions that are asked per booking, by the id of the question: a text, a number, true or false, or a list of
+    /// The answers to the questions that are asked per booking, by the id of the question: a text, a number, true or false, or a list of
     /// choices.
     #[schema(value_type = Option<BTreeMap<String, Value>>)]
     answers: Option<Map<String, Value>>,
@@ -136,14 +122,7 @@ impl CreateBookingRequest {
             idempotency_key: None,
             expected_total_minor: self.expected_total_minor.map(|Whole(total)| total),
             sell_to: sell_to(self.customer.as_ref(), self.complimentary.as_deref())?,
-            details: GivenDetails {
-                reference: self.reference.as_deref(),
-                metadata: self.metadata.as_ref(),
-                codes: self.codes.as_deref(),
-                answers: self.answers.as_ref(),
-                attendees: self.attendees.as_deref(),
-            }
-            .command()?,
+            details: self.details()?,
         })
     }
 

@@ -6,12 +6,12 @@ use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{ChangeHold, ConfirmHold, Engine, Hold, HoldId, Result, WithCustomer};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
     Answer, PageResponse,
-    booking_details::{AttendeeRequest, DetailsResponse, GivenDetails, TicketHolderResponse},
+    booking_details::{DetailsResponse, TicketHolderResponse, request_with_details},
     bookings::{BookingLineResponse, BookingResponse, CreateBookingRequest, own_lines},
     created,
     customers::CustomerResponse,
@@ -63,7 +63,7 @@ pub(in crate::routes) struct HoldResponse {
     metadata: BTreeMap<String, String>,
     /// Codes that were given for the tenant's policies to judge.
     codes: Vec<String>,
-    /// Answers, by the id of the question: a text, a number, true or false, or a list of choices.
+    /// The answers, by the id of the question: a text, a number, true or false, or a list of choices.
     #[schema(value_type = BTreeMap<String, Value>)]
     answers: BTreeMap<String, Value>,
     /// Who has the tickets, as far as the customer named them, by the number of the ticket.
@@ -127,52 +127,21 @@ impl From<WithCustomer<Hold>> for HoldResponse {
     }
 }
 
-/// The content of a confirmation.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(in crate::routes) struct ConfirmHoldRequest {
-    /// The total that the customer agreed to, in minor units. Another total is refused (`price-changed`). Without it the total of an
-    /// offer may be lower than offered, but not higher.
-    #[schema(value_type = Option<u64>)]
-    expected_total_minor: Option<Whole<u64>>,
-    /// The platform's own name of the booking, unique within the tenant: visible ASCII characters.
-    #[schema(min_length = 1, max_length = 64)]
-    reference: Option<String>,
-    /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500.
-    metadata: Option<BTreeMap<String, String>>,
-    /// Codes for the tenant's policies to judge: up to 10 of 64 characters. Only for an offer from the waiting list: other holds keep
-    /// theirs.
-    #[schema(max_items = 10)]
-    codes: Option<Vec<String>>,
-    /// Answers to the questions that are asked per booking, by the id of the question: a text, a number, true or false, or a list of
-    /// choices.
-    #[schema(value_type = Option<BTreeMap<String, Value>>)]
-    answers: Option<Map<String, Value>>,
-    /// Who is to have the tickets, with answers to the questions that are asked per ticket.
-    #[schema(max_items = 100)]
-    attendees: Option<Vec<AttendeeRequest>>,
+request_with_details! {
+    /// The content of a confirmation.
+    #[derive(Debug, Default, Deserialize, ToSchema)]
+    ConfirmHoldRequest {
+        /// The total that the customer agreed to, in minor units. Another total is refused (`price-changed`). Without it the total of an
+        /// offer may be lower than offered, but not higher.
+        #[schema(value_type = Option<u64>)]
+        expected_total_minor: Option<Whole<u64>>,
+    }
 }
 
-/// What a hold carries beside its tickets. Each member replaces what was there; those that are left out stay.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(in crate::routes) struct ChangeHoldRequest {
-    /// The platform's own name of the booking, unique within the tenant: visible ASCII characters.
-    #[schema(min_length = 1, max_length = 64)]
-    reference: Option<String>,
-    /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500.
-    metadata: Option<BTreeMap<String, String>>,
-    /// Codes for the tenant's policies to judge: up to 10 of 64 characters. Only for an offer from the waiting list: other holds keep
-    /// theirs.
-    #[schema(max_items = 10)]
-    codes: Option<Vec<String>>,
-    /// Answers to the questions that are asked per booking, by the id of the question: a text, a number, true or false, or a list of
-    /// choices.
-    #[schema(value_type = Option<BTreeMap<String, Value>>)]
-    answers: Option<Map<String, Value>>,
-    /// Who is to have the tickets, with answers to the questions that are asked per ticket.
-    #[schema(max_items = 100)]
-    attendees: Option<Vec<AttendeeRequest>>,
+request_with_details! {
+    /// What a hold carries beside its tickets. Each member replaces what was there; those that are left out stay.
+    #[derive(Debug, Deserialize, ToSchema)]
+    ChangeHoldRequest {}
 }
 
 impl ConfirmHoldRequest {
@@ -180,14 +149,7 @@ impl ConfirmHoldRequest {
         Ok(ConfirmHold {
             hold,
             expected_total_minor: self.expected_total_minor.map(|Whole(total)| total),
-            details: GivenDetails {
-                reference: self.reference.as_deref(),
-                metadata: self.metadata.as_ref(),
-                codes: self.codes.as_deref(),
-                answers: self.answers.as_ref(),
-                attendees: self.attendees.as_deref(),
-            }
-            .command()?,
+            details: self.details()?,
         })
     }
 }
@@ -196,14 +158,7 @@ impl ChangeHoldRequest {
     fn command(&self, hold: HoldId) -> Result<ChangeHold> {
         Ok(ChangeHold {
             hold,
-            details: GivenDetails {
-                reference: self.reference.as_deref(),
-                metadata: self.metadata.as_ref(),
-                codes: self.codes.as_deref(),
-                answers: self.answers.as_ref(),
-                attendees: self.attendees.as_deref(),
-            }
-            .command()?,
+            details: self.details()?,
         })
     }
 }

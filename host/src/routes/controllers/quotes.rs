@@ -1,17 +1,14 @@
 //! Quotes.
 
-use std::collections::BTreeMap;
-
 use axum::{Json as JsonAnswer, extract::State};
-use boxoffice_engine::{Engine, Error, NewBookingDetails, Quote, QuoteTickets, Result};
+use boxoffice_engine::{Engine, Error, Quote, QuoteTickets};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
     Answer,
-    booking_details::{AttendeeRequest, GivenDetails},
+    booking_details::request_with_details,
     bookings::{BookLineRequest, BookingLineResponse, at_num_tickets, wanted_lines},
     integers::TicketCount,
 };
@@ -20,34 +17,20 @@ use crate::routes::{
     refusals,
 };
 
-/// The tickets whose price is asked for: `numTickets` of the event's only ticket type, or `lines`.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(in crate::routes) struct QuoteRequest {
-    /// The event's id.
-    event_id: String,
-    /// The number of tickets of the only type; instead of `lines`.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000, example = 2)]
-    num_tickets: Option<TicketCount>,
-    /// The numbers of tickets by type; instead of `numTickets`. 1 to 10 lines, each type once.
-    lines: Option<Vec<BookLineRequest>>,
-    /// The customer who would get them, for those who may sell to them; without it the caller.
-    customer_id: Option<String>,
-    /// The platform's own name of the booking, unique within the tenant: visible ASCII characters.
-    #[schema(min_length = 1, max_length = 64)]
-    reference: Option<String>,
-    /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500.
-    metadata: Option<BTreeMap<String, String>>,
-    /// Codes for the tenant's policies to judge: up to 10 of 64 characters.
-    #[schema(max_items = 10)]
-    codes: Option<Vec<String>>,
-    /// Answers to the questions that are asked per booking, by the id of the question: a text, a number, true or false, or a list of
-    /// choices.
-    #[schema(value_type = Option<BTreeMap<String, Value>>)]
-    answers: Option<Map<String, Value>>,
-    /// Who is to have the tickets, with answers to the questions that are asked per ticket.
-    #[schema(max_items = 100)]
-    attendees: Option<Vec<AttendeeRequest>>,
+request_with_details! {
+    /// The tickets whose price is asked for: `numTickets` of the event's only ticket type, or `lines`.
+    #[derive(Debug, Deserialize, ToSchema)]
+    QuoteRequest {
+        /// The event's id.
+        event_id: String,
+        /// The number of tickets of the only type; instead of `lines`.
+        #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000, example = 2)]
+        num_tickets: Option<TicketCount>,
+        /// The numbers of tickets by type; instead of `numTickets`. 1 to 10 lines, each type once.
+        lines: Option<Vec<BookLineRequest>>,
+        /// The customer who would get them, for those who may sell to them; without it the caller.
+        customer_id: Option<String>,
+    }
 }
 
 /// What tickets would cost now.
@@ -85,19 +68,6 @@ impl From<Quote> for QuoteResponse {
             messages: quote.messages,
             quoted_at: quote.quoted_at,
         }
-    }
-}
-
-impl QuoteRequest {
-    fn details(&self) -> Result<NewBookingDetails> {
-        let given = GivenDetails {
-            reference: self.reference.as_deref(),
-            metadata: self.metadata.as_ref(),
-            codes: self.codes.as_deref(),
-            answers: self.answers.as_ref(),
-            attendees: self.attendees.as_deref(),
-        };
-        given.command()
     }
 }
 

@@ -9,12 +9,12 @@ use boxoffice_engine::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
     Answer, PageResponse,
-    booking_details::{AttendeeRequest, DetailsResponse, GivenDetails, TicketHolderResponse},
+    booking_details::{DetailsResponse, TicketHolderResponse, request_with_details},
     bookings::{BookLineRequest, at_num_tickets, wanted_lines},
     created,
     customers::CustomerResponse,
@@ -28,30 +28,16 @@ use crate::routes::{
     refusals,
 };
 
-/// The wanted tickets: `numTickets` of the event's only ticket type, or `lines`; all or nothing.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(in crate::routes) struct JoinWaitlistRequest {
-    /// The number of tickets of the only type; instead of `lines`.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000, example = 2)]
-    num_tickets: Option<TicketCount>,
-    /// The numbers of tickets by type; instead of `numTickets`. 1 to 10 lines, each type once.
-    lines: Option<Vec<BookLineRequest>>,
-    /// The platform's own name of the booking, unique within the tenant: visible ASCII characters.
-    #[schema(min_length = 1, max_length = 64)]
-    reference: Option<String>,
-    /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500.
-    metadata: Option<BTreeMap<String, String>>,
-    /// Codes for the tenant's policies to judge: up to 10 of 64 characters.
-    #[schema(max_items = 10)]
-    codes: Option<Vec<String>>,
-    /// Answers to the questions that are asked per booking, by the id of the question: a text, a number, true or false, or a list of
-    /// choices.
-    #[schema(value_type = Option<BTreeMap<String, Value>>)]
-    answers: Option<Map<String, Value>>,
-    /// Who is to have the tickets, with answers to the questions that are asked per ticket.
-    #[schema(max_items = 100)]
-    attendees: Option<Vec<AttendeeRequest>>,
+request_with_details! {
+    /// The wanted tickets: `numTickets` of the event's only ticket type, or `lines`; all or nothing.
+    #[derive(Debug, Deserialize, ToSchema)]
+    JoinWaitlistRequest {
+        /// The number of tickets of the only type; instead of `lines`.
+        #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000, example = 2)]
+        num_tickets: Option<TicketCount>,
+        /// The numbers of tickets by type; instead of `numTickets`. 1 to 10 lines, each type once.
+        lines: Option<Vec<BookLineRequest>>,
+    }
 }
 
 /// A number of tickets of one type.
@@ -109,7 +95,7 @@ pub(in crate::routes) struct WaitlistEntryResponse {
     metadata: BTreeMap<String, String>,
     /// Codes that were given for the tenant's policies to judge.
     codes: Vec<String>,
-    /// Answers, by the id of the question: a text, a number, true or false, or a list of choices.
+    /// The answers, by the id of the question: a text, a number, true or false, or a list of choices.
     #[schema(value_type = BTreeMap<String, Value>)]
     answers: BTreeMap<String, Value>,
     /// Who has the tickets, as far as the customer named them, by the number of the ticket.
@@ -233,14 +219,7 @@ impl JoinWaitlistRequest {
         Ok(JoinWaitlist {
             event,
             lines: wanted_lines(self.num_tickets, self.lines.as_deref())?,
-            details: GivenDetails {
-                reference: self.reference.as_deref(),
-                metadata: self.metadata.as_ref(),
-                codes: self.codes.as_deref(),
-                answers: self.answers.as_ref(),
-                attendees: self.attendees.as_deref(),
-            }
-            .command()?,
+            details: self.details()?,
         })
     }
 

@@ -7,13 +7,13 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use boxoffice_engine::{
-    Caller, CreateEvent, Engine, Event, EventStatus, HoldTickets, NewTicketType, NoticeKind,
-    OpenPayment, PaymentKey, PaymentStatus, TellPayment, TenantId,
+    Caller, Engine, Event, HoldTickets, NoticeKind, OpenPayment, PaymentKey, PaymentStatus,
+    TellPayment, TenantId,
 };
 use boxoffice_tests::{
     Account, Client, Patience, Program, SurrealServer, TempFolder,
     api::{customers, event_body, text},
-    assert_verified, create_event, email, ensure_customer, organizer_and_tenant, pass_time,
+    assert_verified, create_priced_event, email, ensure_customer, organizer_and_tenant, pass_time,
     quick_settings, wait_for,
 };
 use futures::future::join_all;
@@ -31,19 +31,9 @@ async fn host(server: &SurrealServer) -> Engine {
         .await
 }
 
-async fn priced(engine: &Engine, organizer: &Caller, tickets: u32) -> Event {
-    let like = create_event(engine, organizer, Timestamp::now(), tickets).await;
-    let mut kind = NewTicketType::general(tickets);
-    kind.price_minor = PRICE as u32;
-    let command = CreateEvent {
-        details: like.details,
-        status: EventStatus::Published,
-        ticket_types: vec![kind],
-        total_tickets: None,
-        cancellation_terms: Default::default(),
-    };
-    let made = engine.events().create(organizer, command).await;
-    made.expect("an event")
+/// An event on the real clock whose tickets cost [`PRICE`].
+async fn priced_event(engine: &Engine, organizer: &Caller, tickets: u32) -> Event {
+    create_priced_event(engine, organizer, Timestamp::now(), tickets, PRICE as u32).await
 }
 
 /// Holds a ticket for each of so many customers and opens their payments `pay-0`, `pay-1`, …
@@ -91,7 +81,7 @@ async fn captures_race_with_two_hosts_that_expire() {
     let hosts = [host(&server).await, host(&server).await];
     let engine = server.engine().await;
     let (tenant, organizer, _) = organizer_and_tenant(&engine, "north").await;
-    let event = priced(&engine, &organizer, PAYMENTS as u32).await;
+    let event = priced_event(&engine, &organizer, PAYMENTS as u32).await;
     let last = opened(&hosts[0], &tenant, &event, PAYMENTS).await;
     let last = last.into_iter().max().expect("there are holds");
     let workers: Vec<_> = hosts
@@ -145,7 +135,7 @@ async fn captures_of_one_payment_race_at_two_hosts() {
     let server = SurrealServer::start().await;
     let hosts = [server.engine().await, server.engine().await];
     let (tenant, organizer, _) = organizer_and_tenant(&hosts[0], "north").await;
-    let event = priced(&hosts[0], &organizer, 100).await;
+    let event = priced_event(&hosts[0], &organizer, 100).await;
     opened(&hosts[0], &tenant, &event, PAYMENTS).await;
     let books = Caller::platform(tenant.as_str());
     let told = (0..PAYMENTS * 4).map(|index| {

@@ -13,11 +13,10 @@ mod simulation;
 use std::time::Duration;
 
 use boxoffice_engine::{
-    Caller, CreateEvent, EngineBuilder, Event, EventStatus, Hold, HoldTickets, NewTicketType,
-    NoticeKind, OpenPayment, Payment, PaymentKey, PaymentStatus, Result, TellPayment, TenantId,
-    UserRole, WorkerHandle,
+    Caller, EngineBuilder, Event, Hold, HoldTickets, NoticeKind, OpenPayment, Payment, PaymentKey,
+    PaymentStatus, Result, TellPayment, TenantId, UserRole, WorkerHandle,
 };
-use boxoffice_tests::{Patience, TestPlatform, assert_verified, wait_for};
+use boxoffice_tests::{Patience, TestPlatform, assert_verified, create_priced_event, wait_for};
 use jiff::Timestamp;
 
 /// The price of a ticket.
@@ -65,7 +64,8 @@ impl Sale {
     }
 
     async fn event(&self, tickets: u32) -> Event {
-        priced_event(&self.platform, &self.organizer, tickets).await
+        let engine = &self.platform.engine;
+        create_priced_event(engine, &self.organizer, self.now(), tickets, PRICE as u32).await
     }
 
     async fn customer(&self, name: &str) -> Caller {
@@ -186,21 +186,4 @@ fn sums(payment: &Payment) -> [u64; 6] {
         money.pending_minor,
         money.unmatched_minor,
     ]
-}
-
-/// A published event whose tickets cost [`PRICE`], in a month's time.
-async fn priced_event(platform: &TestPlatform, organizer: &Caller, tickets: u32) -> Event {
-    let like = platform.event(organizer, tickets).await;
-    let mut kind = NewTicketType::general(tickets);
-    kind.price_minor = PRICE as u32;
-    let command = CreateEvent {
-        details: like.details,
-        status: EventStatus::Published,
-        ticket_types: vec![kind],
-        total_tickets: None,
-        cancellation_terms: Default::default(),
-    };
-    let events = platform.engine.events();
-    let made = events.create(organizer, command).await;
-    made.expect("an event")
 }

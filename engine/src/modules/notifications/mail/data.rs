@@ -97,7 +97,7 @@ pub(in crate::modules::notifications) fn numbers_text(numbers: &[u32]) -> String
     runs.iter().map(run).collect::<Vec<_>>().join(", ")
 }
 
-/// Answers for readers, each with its question.
+/// The answers for readers, each with its question.
 fn answers_data(event: Option<&Event>, answers: &Answers) -> Value {
     let answer = |(id, answer): (&QuestionId, &AnswerValue)| {
         let mut questions = event.into_iter().flat_map(|event| &event.details.questions);

@@ -3,10 +3,9 @@
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use ulid::Ulid;
 
-use super::*;
+use super::{super::new_payment, *};
 use crate::types::{
-    BookingLine, EventId, HoldId, NoticeId, PaymentCounters, PaymentId, PaymentKey, PaymentMoney,
-    TicketTypeId, UserId,
+    BookingLine, EventId, HoldId, NoticeId, PaymentId, PaymentKey, TicketTypeId, UserId,
 };
 
 const PRICE: u64 = 100;
@@ -30,24 +29,8 @@ fn order() -> PaymentOrder {
 
 fn payment(order: Option<PaymentOrder>) -> Payment {
     let key: PaymentKey = "stripe/pi_1".parse().unwrap();
-    Payment {
-        id: PaymentId::from_ulid(Ulid::from_parts(1, 4)),
-        key,
-        status: match order {
-            Some(_) => PaymentStatus::Open,
-            None => PaymentStatus::Unmatched,
-        },
-        currency: "EUR".to_owned(),
-        order,
-        money: PaymentMoney::default(),
-        booking: None,
-        refusal: None,
-        notices: Vec::new(),
-        refunds: Vec::new(),
-        created_at: Timestamp::UNIX_EPOCH,
-        revision: 0,
-        counters: PaymentCounters::default(),
-    }
+    let id = PaymentId::from_ulid(Ulid::from_parts(1, 4));
+    new_payment(&key, (id, "EUR"), order, Timestamp::UNIX_EPOCH)
 }
 
 fn notice(number: usize, kind: NoticeKind, amount_minor: u64) -> PaymentNotice {

@@ -155,6 +155,31 @@ impl Db {
         }
     }
 
+    /// Up to `max` rows of a table of due work, the longest overdue first, with the time that the store takes for now. Their keys
+    /// begin with their due time. Not from the beginning of the table: an LSM store reads every tombstone there. Not later than
+    /// the store's own clock, either.
+    pub(in crate::modules::repositories) async fn due_rows<T: SurrealValue>(
+        &self,
+        mut script: Script,
+        table: &'static str,
+        (from, until): (Timestamp, Timestamp),
+        max: u32,
+    ) -> Result<(Timestamp, Vec<T>)> {
+        let from = script.bind(from.as_millisecond());
+        let until = self.present(&mut script, until);
+        let max = script.bind(i64::from(max));
+        script.push(format!("LET $until = {until}"));
+        let index = script.push(format!(
+            "SELECT id FROM type::record('{table}', [{from}]..[$until, ..]) LIMIT {max}"
+        ));
+        let at = script.push("RETURN [$until]");
+        let mut answers = self.run_retrying(&script).await?;
+        let at = answers.rows::<i64>(at)?.pop();
+        let at = at.ok_or_else(|| Error::internal("the store did not say what time it took"))?;
+        let at = Timestamp::from_millisecond(at).map_err(Error::internal)?;
+        Ok((at, answers.rows(index)?))
+    }
+
     /// Reads a row; gives up after [`PING_TIMEOUT`].
     pub(in crate::modules) async fn ping(&self) -> Result<()> {
         let text = "SELECT VALUE number FROM schema LIMIT 1".to_owned();

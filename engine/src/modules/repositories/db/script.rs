@@ -293,7 +293,7 @@ impl Script {
     }
 
     /// Returns whether there is nothing to run.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::modules::repositories) fn is_empty(&self) -> bool {
         self.parts.is_empty() && self.reads.is_empty()
     }
 

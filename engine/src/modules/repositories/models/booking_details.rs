@@ -1,12 +1,9 @@
 //! The details of bookings in rows: the reference in a column, and the rest as JSON in another, so that a row without any has two
 //! empty columns, and an erasure empties one.
 
-use surrealdb::types::{RecordId, SurrealValue, Value};
-
-use super::keys::{key_text, record};
 use crate::{
     error::{Error, Result},
-    types::{Booking, BookingDetails, BookingId, Reference, TenantId},
+    types::{BookingDetails, Reference},
 };
 
 /// The columns of details.
@@ -37,43 +34,5 @@ impl DetailsColumns {
         };
         details.reference = self.reference.map(Reference::stored);
         Ok(details.boxed())
-    }
-}
-
-/// The booking with a reference: the reference is the key, so it is unique.
-#[derive(Debug, Clone, SurrealValue)]
-pub(in crate::modules::repositories) struct BookingReferenceRow {
-    pub(in crate::modules::repositories) id: RecordId,
-    booking: String,
-}
-
-impl BookingReferenceRow {
-    pub(in crate::modules::repositories) fn key(
-        tenant: &TenantId,
-        reference: &Reference,
-    ) -> RecordId {
-        let tenant = Value::String(tenant.as_str().to_owned());
-        let reference = Value::String(reference.as_str().to_owned());
-        record("booking_reference", [tenant, reference])
-    }
-
-    /// The row of a booking; none without a reference.
-    pub(in crate::modules::repositories) fn of(
-        tenant: &TenantId,
-        booking: &Booking,
-    ) -> Option<Self> {
-        let reference = booking.details.as_ref()?.reference.as_ref()?;
-        Some(Self {
-            id: Self::key(tenant, reference),
-            booking: booking.id.to_string(),
-        })
-    }
-
-    pub(in crate::modules::repositories) fn reference(&self) -> Result<Reference> {
-        Ok(Reference::stored(key_text(&self.id, 1)?.to_owned()))
-    }
-
-    pub(in crate::modules::repositories) fn booking(&self) -> Result<BookingId> {
-        self.booking.parse()
     }
 }

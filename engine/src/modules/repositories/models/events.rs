@@ -422,37 +422,3 @@ impl InventoryRow {
         })
     }
 }
-
-/// The event with a reference: the reference is the key, so it is unique.
-#[derive(Debug, Clone, SurrealValue)]
-pub(in crate::modules::repositories) struct EventReferenceRow {
-    pub(in crate::modules::repositories) id: RecordId,
-    event: String,
-}
-
-impl EventReferenceRow {
-    pub(in crate::modules::repositories) fn key(
-        tenant: &TenantId,
-        reference: &Reference,
-    ) -> RecordId {
-        let tenant = Value::String(tenant.as_str().to_owned());
-        let reference = Value::String(reference.as_str().to_owned());
-        record("event_reference", [tenant, reference])
-    }
-
-    /// The row of an event; none without a reference.
-    pub(in crate::modules::repositories) fn of(
-        tenant: &TenantId,
-        event: &StoredEvent,
-    ) -> Option<Self> {
-        let reference = event.details.reference.as_ref()?;
-        Some(Self {
-            id: Self::key(tenant, reference),
-            event: event.id.ulid().to_string(),
-        })
-    }
-
-    pub(in crate::modules::repositories) fn event(&self) -> Result<EventId> {
-        Ok(EventId::from_ulid(stored_ulid(&self.event)?))
-    }
-}

@@ -19,6 +19,7 @@ mod notifications;
 mod payment_keys;
 mod payments;
 mod plugins;
+mod references;
 mod sessions;
 mod staff;
 mod subscriptions;
@@ -30,7 +31,7 @@ mod waitlist;
 
 pub(in crate::modules::repositories) use announcements::{AnnouncementRow, announcement_count_key};
 pub(in crate::modules::repositories) use api_keys::ApiKeyRow;
-pub(in crate::modules::repositories) use booking_details::{BookingReferenceRow, DetailsColumns};
+pub(in crate::modules::repositories) use booking_details::DetailsColumns;
 pub(in crate::modules::repositories) use bookings::{
     BookingLineRow, BookingNumbersRow, BookingRow, CustomerBookingRow, booking_id,
 };
@@ -45,7 +46,7 @@ pub(in crate::modules::repositories) use delivery_batches::{
 };
 pub(in crate::modules::repositories) use erasures::{ErasureDueRow, ErasureRow};
 pub(in crate::modules::repositories) use events::{
-    EventReferenceRow, EventRow, EventStartRow, EventVersionRow, InventoryRow, OldTermsRow,
+    EventRow, EventStartRow, EventVersionRow, InventoryRow, OldTermsRow,
 };
 pub(in crate::modules::repositories) use holds::{
     CustomerHoldRow, HoldDueRow, HoldRow, OpenHoldRow,
@@ -67,6 +68,9 @@ pub(in crate::modules::repositories) use payments::{
 pub(in crate::modules::repositories) use plugins::{
     PluginBytesRow, PluginChunkRow, PluginFailureRow, PluginMomentRow, PluginNoteRow, PluginRow,
     PluginSetRow, PluginSetVersionRow, PluginStateRow, plugin_count_key,
+};
+pub(in crate::modules::repositories) use references::{
+    BOOKING_REFERENCES, EVENT_REFERENCES, ReferenceRow,
 };
 pub(in crate::modules::repositories) use sessions::{
     AccountRow, RevocationHeadRow, RevocationRow, SessionRow, account_key, owner_key,

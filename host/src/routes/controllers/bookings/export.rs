@@ -109,7 +109,7 @@ pub(in crate::routes) struct AttendeeResponse {
     name: Option<String>,
     /// Their address, if it was given.
     email: Option<String>,
-    /// Answers, by the id of the question: a text, a number, true or false, or a list of choices.
+    /// The answers, by the id of the question: a text, a number, true or false, or a list of choices.
     #[schema(value_type = BTreeMap<String, Value>)]
     answers: BTreeMap<String, Value>,
     /// The customer who booked.

@@ -107,7 +107,7 @@ pub(in crate::routes) struct BookingResponse {
     pub(super) metadata: BTreeMap<String, String>,
     /// Codes that were given for the tenant's policies to judge.
     pub(super) codes: Vec<String>,
-    /// Answers, by the id of the question: a text, a number, true or false, or a list of choices.
+    /// The answers, by the id of the question: a text, a number, true or false, or a list of choices.
     #[schema(value_type = BTreeMap<String, Value>)]
     pub(super) answers: BTreeMap<String, Value>,
     /// Who has the tickets, as far as the customer named them, by the number of the ticket.
