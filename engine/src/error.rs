@@ -91,6 +91,7 @@ codes! {
     BookingCancelled, "booking-cancelled", Conflict, "The booking was cancelled";
     AlreadyCheckedIn, "already-checked-in", Conflict, "The ticket is already checked in";
     TicketCancelled, "ticket-cancelled", Conflict, "The ticket was cancelled";
+    TicketTransferred, "ticket-transferred", Conflict, "The ticket was given to somebody else";
     TicketOfOtherEvent, "ticket-of-other-event", Conflict, "The ticket is for another event";
     TicketCodeInvalid, "ticket-code-invalid", Invalid, "Unknown ticket code";
     TicketCodesOff, "ticket-codes-off", Unavailable, "Ticket codes are off on this host";

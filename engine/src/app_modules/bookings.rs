@@ -8,6 +8,7 @@ mod holds;
 mod policy_check;
 mod quotes;
 mod sales;
+mod transfers;
 mod waitlist;
 
 use std::{

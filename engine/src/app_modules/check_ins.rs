@@ -2,7 +2,7 @@
 //!
 //! Called by hosts and platforms. Calls the check-ins, bookings, events and users modules, and the ticket codes port.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::tz::TimeZone;
 use serde_json::json;
@@ -28,7 +28,7 @@ impl CheckIns {
     /// Checks a ticket in by its code; possible once. For the event's organizer, the tenant's owner and staff.
     ///
     /// # Errors
-    /// `not-found`, `forbidden`, `ticket-code-invalid`, `ticket-of-other-event`, `ticket-cancelled`,
+    /// `not-found`, `forbidden`, `ticket-code-invalid`, `ticket-of-other-event`, `ticket-cancelled`, `ticket-transferred`,
     /// `already-checked-in` with time and name, `ticket-codes-off`, `conflict-try-again`.
     pub async fn check_in(
         &self,
@@ -46,22 +46,23 @@ impl CheckIns {
                 "No keys for ticket codes are configured here.",
             )
         })?;
-        let id = codes.read(tenant, code.trim());
-        let id = id.ok_or_else(no_code)?;
-        if id.booking.event() != event.id {
+        let issued = codes.read(tenant, code.trim());
+        let issued = issued.ok_or_else(no_code)?;
+        if issued.ticket.booking.event() != event.id {
             return Err(Error::new(
                 ErrorCode::TicketOfOtherEvent,
                 "This ticket is valid, but for another event.",
             ));
         }
         let modules = &self.0.modules;
-        let canonical = json!([event.id, id.to_string()]);
+        let canonical = json!([event.id, issued.to_string()]);
         let request = keyed(caller, RequestRoute::CheckIns, None, &canonical);
         let request = request.as_ref();
         let by = caller.user_id();
         let let_in = async {
             let check_ins = &modules.check_ins;
-            match check_ins.check_in(tenant, &event, id, by, request).await? {
+            let came = check_ins.check_in(tenant, &event, issued, by, request);
+            match came.await? {
                 Admission::In(check_in) => Ok(check_in),
                 Admission::InBefore(before) => {
                     let before = self.named_one(caller, before).await?;
@@ -70,6 +71,10 @@ impl CheckIns {
                 Admission::Cancelled => Err(Error::new(
                     ErrorCode::TicketCancelled,
                     "This ticket was cancelled and admits nobody.",
+                )),
+                Admission::Transferred => Err(Error::new(
+                    ErrorCode::TicketTransferred,
+                    "This ticket was given to somebody else. Its owner has another code; this one admits nobody.",
                 )),
                 // The key is valid but the booking unknown: another installation has the same keys.
                 Admission::Unknown => Err(no_code()),
@@ -186,7 +191,7 @@ impl CheckIns {
     }
 
     /// Lists a booking's tickets by number, for those who may see the booking. Only its customer and the
-    /// tenant's own programs get the codes.
+    /// tenant's own programs get the codes; of tickets that the customer gave to somebody else, programs alone.
     ///
     /// # Errors
     /// `not-found`, `field-invalid` for a broken cursor.
@@ -221,9 +226,14 @@ impl CheckIns {
         let codes = codes.filter(|_| own || is_platform);
         let first = after.map_or(0, |after| after.number).saturating_add(1);
         let tickets = (first..=found.numbers()).filter_map(|number| found.ticket(number));
-        let tickets = tickets.take(page.limit as usize + 1).map(|ticket| Ticket {
-            code: codes.map(|codes| codes.code(tenant, ticket.id)),
-            ..ticket
+        let tickets = tickets.take(page.limit as usize + 1).map(|ticket| {
+            let number = ticket.id.number;
+            let is_theirs = is_platform || found.owner_of(number) == found.customer;
+            let codes = codes.filter(|_| is_theirs);
+            Ticket {
+                code: codes.map(|codes| codes.code(tenant, found.issued(number))),
+                ..ticket
+            }
         });
         Ok(page.cut(tickets.collect(), |ticket| ticket.id.to_string()))
     }
@@ -249,12 +259,22 @@ impl CheckIns {
     async fn named(&self, caller: &Caller, check_ins: Vec<CheckIn>) -> Result<Vec<ListedCheckIn>> {
         let customers = check_ins.iter().map(CheckIn::customer);
         let staff = check_ins.iter().filter_map(|check_in| check_in.by);
-        let people = self.0.customers(caller.tenant()?, customers.chain(staff));
-        let people = people.await?;
+        let tenant = caller.tenant()?;
+        let people = self.0.customers(tenant, customers.chain(staff));
+        let bookings = check_ins.iter().map(|check_in| check_in.ticket.booking);
+        let bookings: BTreeSet<BookingId> = bookings.collect();
+        let bookings: Vec<BookingId> = bookings.into_iter().collect();
+        let bookings = self.0.modules.bookings.find_many(tenant, &bookings);
+        let (people, bookings) = tokio::try_join!(people, bookings)?;
+        let holder = |ticket: TicketId| {
+            let booking = bookings.iter().find(|one| one.id == ticket.booking)?;
+            booking.holder_of(ticket.number).cloned()
+        };
         let named = check_ins.into_iter().map(|check_in| {
             let by = check_in.by.and_then(|by| people.get(&by));
             ListedCheckIn {
                 customer: people.get(&check_in.customer()).cloned(),
+                holder: holder(check_in.ticket),
                 by_name: by.map(|person| person.name.clone()),
                 check_in,
             }

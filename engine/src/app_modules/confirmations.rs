@@ -48,13 +48,16 @@ impl EngineContext {
     }
 
     /// Refuses an acting user whose address is not confirmed, if the tenant's users are asked to confirm it.
-    pub(super) async fn require_confirmed(&self, caller: &Caller) -> Result<()> {
+    pub(super) async fn require_confirmed(
+        &self,
+        caller: &Caller,
+        to_do: &'static str,
+    ) -> Result<()> {
         if self.asking_tenant(caller).await?.is_none() || self.is_email_confirmed(caller).await? {
             return Ok(());
         }
-        Err(Error::email_unconfirmed(
-            "Confirm your e-mail address before you sell tickets to others.",
-        ))
+        let rule = format!("Confirm your e-mail address before you {to_do}.");
+        Err(Error::email_unconfirmed(&rule))
     }
 
     /// Adds to the caller whether the acting user's address is unconfirmed.

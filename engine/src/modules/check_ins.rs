@@ -2,7 +2,7 @@
 //!
 //! Called by app_modules. Calls the check-ins and bookings repositories.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use super::{
     ModuleContext,
@@ -13,7 +13,7 @@ use crate::{
     error::Result,
     modules::support::Attempts,
     types::{
-        Booking, BookingId, CheckIn, Event, EventId, KeyedRequest, Page, PageRequest,
+        Booking, BookingId, CheckIn, Event, EventId, IssuedTicket, KeyedRequest, Page, PageRequest,
         RecordedAnswer, TenantId, Ticket, TicketId, TicketStatus, UserId,
     },
 };
@@ -29,6 +29,8 @@ pub(crate) enum Admission {
     InBefore(CheckIn),
     /// The ticket was cancelled.
     Cancelled,
+    /// The ticket was given to somebody else after its code was made.
+    Transferred,
     /// There is no such ticket.
     Unknown,
 }
@@ -52,21 +54,29 @@ impl CheckInsModule {
         }
     }
 
-    /// Checks a ticket of an event in.
+    /// Checks a ticket of an event in, by what its code names.
     pub(crate) async fn check_in(
         &self,
         tenant: &TenantId,
         event: &Event,
-        id: TicketId,
+        issued: IssuedTicket,
         by: Option<UserId>,
         request: Option<&KeyedRequest>,
     ) -> Result<Admission> {
+        let id = issued.ticket;
         let mut sent: Option<CheckIn> = None;
         let mut attempts = Attempts::new("check_in", ATTEMPTS_MAX);
         while attempts.next().await.is_some() {
             let Some((booking, ticket)) = self.find(tenant, event, id).await? else {
                 return Ok(Admission::Unknown);
             };
+            let present = booking.issued(id.number).issue;
+            match present.cmp(&issued.issue) {
+                Ordering::Equal => {}
+                Ordering::Greater => return Ok(Admission::Transferred),
+                // A store that came from a backup does not know the transfer.
+                Ordering::Less => return Ok(Admission::Unknown),
+            }
             match ticket.status {
                 TicketStatus::Cancelled => return Ok(Admission::Cancelled),
                 TicketStatus::CheckedIn => {

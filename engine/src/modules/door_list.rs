@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use crate::types::{
-    Booking, BookingId, BookingStatus, Customer, DoorListEntry, DoorListLine, Event, Page,
-    PageRequest,
+    Booking, BookingId, BookingStatus, Customer, DoorListAttendee, DoorListEntry, DoorListLine,
+    Event, Page, PageRequest, TicketStatus,
 };
 
 /// Names regardless of case, and the booking where names are the same.
@@ -49,6 +49,7 @@ impl<'a> DoorListPage<'a> {
             number: booking.number,
             customer,
             lines: self.lines(booking),
+            attendees: attendees(booking),
             booked_at: booking.created_at,
         };
         self.entries.insert(position, entry);
@@ -85,6 +86,21 @@ impl<'a> DoorListPage<'a> {
             })
             .collect()
     }
+}
+
+/// Who has the valid tickets of a booking, as far as they were named.
+fn attendees(booking: &Booking) -> Vec<DoorListAttendee> {
+    let holders = booking.details.iter().flat_map(|one| &one.ticket_holders);
+    let named = holders.filter_map(|(number, holder)| {
+        let ticket = booking.ticket(*number)?;
+        (ticket.status != TicketStatus::Cancelled).then_some(DoorListAttendee {
+            number: *number,
+            ticket_type: ticket.ticket_type,
+            name: holder.name.clone()?,
+            is_checked_in: ticket.status == TicketStatus::CheckedIn,
+        })
+    });
+    named.collect()
 }
 
 fn position(booking: BookingId, customer: Option<&Customer>) -> Position {

@@ -35,8 +35,8 @@ use ulid::Ulid;
 pub(crate) use bookings::{
     BeforeCancelling, BeforePolicies, BookingIntent, BookingsModule, CancelDecision,
     ImportedBooking, PaidRequest, Placement, PolicyDecision, RequestedBooking,
-    RequestedCancellation, RequestedDetails, WaitingCustomer, details_for, imports, not_published,
-    policy_check, read_with_event, require_answers,
+    RequestedCancellation, RequestedDetails, RequestedTransfer, WaitingCustomer, details_for,
+    imports, not_published, policy_check, read_with_event, require_answers, require_transferable,
 };
 pub(crate) use check_ins::{Admission, CheckInsModule};
 pub(crate) use claims::ClaimsModule;

@@ -1,6 +1,6 @@
 //! The port for ticket codes. There is no default: without it tickets have no codes, and mails show none.
 
-use crate::types::{TenantId, TicketId};
+use crate::types::{IssuedTicket, TenantId};
 
 /// Makes and reads the codes of tickets.
 ///
@@ -8,9 +8,9 @@ use crate::types::{TenantId, TicketId};
 /// (a MAC), and keep the key as long as tickets are valid. A valid code is looked up in any case:
 /// the store decides whether its ticket still admits somebody.
 pub trait TicketCodes: Send + Sync + 'static {
-    /// The code of a ticket: printable ASCII without spaces, at most 200 bytes, always the same. It becomes a QR code.
-    fn code(&self, tenant: &TenantId, ticket: TicketId) -> String;
+    /// The code of a ticket as it was issued: printable ASCII without spaces, at most 200 bytes, always the same. It becomes a QR code.
+    fn code(&self, tenant: &TenantId, ticket: IssuedTicket) -> String;
 
     /// Reads a code that was made for this tenant; `None` for any other text.
-    fn read(&self, tenant: &TenantId, code: &str) -> Option<TicketId>;
+    fn read(&self, tenant: &TenantId, code: &str) -> Option<IssuedTicket>;
 }

@@ -107,6 +107,24 @@ impl BookingDetails {
         *self == Self::default()
     }
 
+    /// Refuses more than one row holds, at a field of the request.
+    ///
+    /// # Errors
+    /// `field-invalid`.
+    pub(crate) fn require_small(&self, field: &'static str) -> Result<()> {
+        if self.ticket_holders.len() > Self::TICKET_HOLDERS_MAX {
+            let rule = "At most 100 tickets of one booking have an attendee.";
+            return Err(Error::field(field, rule));
+        }
+        let bytes = serde_json::to_vec(self).map_err(Error::internal)?.len();
+        if bytes > Self::BYTES_MAX {
+            let rule =
+                "Metadata, answers and attendees of one booking have at most 64 KB together.";
+            return Err(Error::field(field, rule));
+        }
+        Ok(())
+    }
+
     /// These details in a box, or nothing if there are none.
     pub(crate) fn boxed(self) -> Option<Box<Self>> {
         (!self.is_empty()).then(|| Box::new(self))
@@ -184,12 +202,7 @@ impl NewBookingDetails {
             let holders = holders.iter().map(|new| new.holder.clone());
             details.ticket_holders = numbers.into_iter().zip(holders).collect();
         }
-        let bytes = serde_json::to_vec(&details).map_err(Error::internal)?.len();
-        if bytes > BookingDetails::BYTES_MAX {
-            let rule =
-                "Metadata, answers and attendees of one booking have at most 64 KB together.";
-            return Err(Error::field("metadata", rule));
-        }
+        details.require_small("metadata")?;
         Ok(details)
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{
     BookLine, BookingDetails, BookingId, BookingLine, BookingNumber, CancelCause, Cancellation,
     ClaimUse, EventId, IdempotencyKey, NewBookingDetails, PaymentKey, Sale, SalesChannel, SellTo,
-    TicketHolder, UserId, total_of, without,
+    TicketHolder, TicketTransfer, UserId, total_of, without,
 };
 use crate::error::{Error, Result};
 
@@ -71,6 +71,8 @@ pub struct Booking {
     pub details: Option<Box<BookingDetails>>,
     /// What it has taken of the tenant's counters.
     pub claims: Vec<ClaimUse>,
+    /// The last transfer of each ticket that was given to somebody else, by number.
+    pub transfers: Vec<TicketTransfer>,
 }
 
 impl Booking {

@@ -83,6 +83,8 @@ pub struct Ticket {
     /// The code that is shown at the door. `None` for callers who may not see it, and if no
     /// [`TicketCodes`](crate::ports::TicketCodes) were supplied.
     pub code: Option<String>,
+    /// When it was last given to somebody else, UTC.
+    pub transferred_at: Option<Timestamp>,
 }
 
 /// A ticket of an event, and who booked it.
@@ -124,6 +126,8 @@ pub struct ListedCheckIn {
     pub check_in: CheckIn,
     /// The customer who booked; `None` if the account was deleted.
     pub customer: Option<Customer>,
+    /// Who has the ticket, if they were named.
+    pub holder: Option<TicketHolder>,
     /// The name of the user who checked the ticket.
     pub by_name: Option<Label>,
 }
@@ -172,6 +176,7 @@ impl Booking {
             ticket_type: line.ticket_type.clone(),
             status,
             code: None,
+            transferred_at: self.transfer_of(number).map(|one| one.at),
         })
     }
 
@@ -194,8 +199,8 @@ impl Booking {
         all.filter(|number| !gone.contains(number)).collect()
     }
 
-    /// Chooses the tickets that are cancelled: of each type the last ones that are not checked in, and only then the last
-    /// of the others. Returns their numbers, in order.
+    /// Chooses the tickets that are cancelled: of each type the last ones that are neither checked in nor given to somebody else, and
+    /// only then the last of the others. Returns their numbers, in order.
     pub(crate) fn last_numbers(&self, lines: &[BookingLine]) -> Vec<u32> {
         let mut chosen = Vec::new();
         let left = self.numbers_left();
@@ -206,7 +211,8 @@ impl Booking {
             };
             let mut numbers: Vec<u32> = left.iter().rev().filter(of_type).copied().collect();
             // Stable: within both kinds the last ones stay first.
-            numbers.sort_by_key(|number| self.is_in(*number));
+            numbers
+                .sort_by_key(|number| self.is_in(*number) || self.transfer_of(*number).is_some());
             chosen.extend(numbers.into_iter().take(wanted.quantity as usize));
         }
         chosen.sort_unstable();
@@ -300,6 +306,7 @@ mod tests {
             payment: None,
             details: None,
             claims: Vec::new(),
+            transfers: Vec::new(),
         }
     }
 

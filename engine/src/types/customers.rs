@@ -101,6 +101,8 @@ pub struct DoorListEntry {
     pub customer: Option<Customer>,
     /// Its valid tickets by type; at least one.
     pub lines: Vec<DoorListLine>,
+    /// Who has these tickets, as far as they were named, by the tickets' numbers; at most 100.
+    pub attendees: Vec<DoorListAttendee>,
     /// When it was booked, UTC.
     pub booked_at: Timestamp,
 }
@@ -116,6 +118,19 @@ pub struct DoorListLine {
     pub tickets: u32,
     /// How many of them are checked in.
     pub checked_in: u32,
+}
+
+/// Somebody who has a valid ticket, in a door list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoorListAttendee {
+    /// The ticket's number in its booking.
+    pub number: u32,
+    /// Its ticket type.
+    pub ticket_type: TicketTypeId,
+    /// Their name.
+    pub name: Label,
+    /// Whether the ticket is checked in.
+    pub is_checked_in: bool,
 }
 
 impl DoorListEntry {

@@ -46,6 +46,7 @@ mod text;
 mod ticket_types;
 mod times;
 mod traces;
+mod transfers;
 mod users;
 mod verification;
 mod waitlist;
@@ -69,7 +70,8 @@ pub use check_ins::{Attendee, CheckIn, ListedCheckIn, Ticket, TicketId, TicketSt
 pub use claims::{Claim, ClaimCounter, ClaimKey, ClaimUse};
 pub use counts::{DURATION_BOUNDS_MILLISECONDS, DurationCounts, LaneCounts, MailCounts};
 pub use customers::{
-    Customer, CustomerFilter, DoorListEntry, DoorListLine, UserFilter, WithCustomer,
+    Customer, CustomerFilter, DoorListAttendee, DoorListEntry, DoorListLine, UserFilter,
+    WithCustomer,
 };
 pub use delivery_admin::{
     AuditEntry, DeliveryOverview, FailedFilter, LanePause, LaneStatus, PartHealth, ReasonGroup,
@@ -123,6 +125,7 @@ pub use text::{EmailAddress, Label, LineFault, Prose, Reason, check_line};
 pub use ticket_types::{NewTicketType, TicketType};
 pub use times::time_zone;
 pub use traces::TraceParent;
+pub use transfers::{IssuedTicket, ReceivedTicket, TicketTransfer, TransferTicket};
 pub use users::{
     AddOperator, Confirmation, CreateUser, EnsureUser, Login, Operator, Register,
     SetOperatorPassword, User, UserRole,

@@ -54,6 +54,11 @@ pub enum NotificationKind {
     BookingCancelled,
     /// Somebody on a waiting list was offered tickets (transactional).
     WaitingListOffer,
+    /// Somebody got a ticket by a transfer, with its new code (transactional, to them).
+    TicketReceived,
+    /// A ticket no longer admits its reader: they gave it to somebody else, or it was cancelled after they got it by a transfer
+    /// (transactional).
+    TicketVoided,
     /// An event changed in a way that concerns its customers (bulk).
     EventUpdated,
     /// An event was cancelled (bulk).
@@ -98,6 +103,8 @@ impl NotificationKind {
         Self::BookingConfirmed,
         Self::BookingCancelled,
         Self::WaitingListOffer,
+        Self::TicketReceived,
+        Self::TicketVoided,
         Self::EventUpdated,
         Self::EventCancelled,
         Self::EventReminder,
@@ -120,6 +127,8 @@ impl NotificationKind {
             Self::BookingConfirmed => "booking-confirmed",
             Self::BookingCancelled => "booking-cancelled",
             Self::WaitingListOffer => "waiting-list-offer",
+            Self::TicketReceived => "ticket-received",
+            Self::TicketVoided => "ticket-voided",
             Self::EventUpdated => "event-updated",
             Self::EventCancelled => "event-cancelled",
             Self::EventReminder => "event-reminder",

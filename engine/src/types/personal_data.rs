@@ -2,7 +2,7 @@
 
 use super::{
     Booking, CheckIn, Delivery, Hold, LinkedIdentity, ListedSession, NotificationKind, Payment,
-    TeamMember, User, WaitlistPlace,
+    ReceivedTicket, TeamMember, User, WaitlistPlace,
 };
 
 /// A record about a person, in the order in which [`Users::personal_data`](crate::app_modules::Users::personal_data) lists them.
@@ -22,6 +22,8 @@ pub enum PersonalRecord {
     Unsubscribed(NotificationKind),
     /// A booking, and the check-ins of its tickets by number.
     Booking(Booking, Vec<CheckIn>),
+    /// A ticket that somebody gave to the person, without its code.
+    ReceivedTicket(Box<ReceivedTicket>),
     /// A hold.
     Hold(Hold),
     /// A payment.

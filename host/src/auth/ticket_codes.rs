@@ -6,7 +6,7 @@
 use std::{fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use boxoffice_engine::{TenantId, TicketId, ports::TicketCodes};
+use boxoffice_engine::{IssuedTicket, TenantId, ports::TicketCodes};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
@@ -14,7 +14,7 @@ use super::tokens::{TokenKey, check_keys, hmac};
 
 /// Bytes of the MAC: 96 bits cannot be guessed at a check-in, and the whole code still fits into a QR code of 37 modules.
 const MAC_BYTES: usize = 12;
-/// Longest code that is read; valid ones have at most 88 bytes.
+/// Longest code that is read; valid ones have at most 91 bytes.
 const CODE_BYTES_MAX: usize = 200;
 
 /// Makes and reads the ticket codes of an installation; cheap to clone.
@@ -52,14 +52,14 @@ impl SealedTicketCodes {
 }
 
 impl TicketCodes for SealedTicketCodes {
-    fn code(&self, tenant: &TenantId, ticket: TicketId) -> String {
+    fn code(&self, tenant: &TenantId, ticket: IssuedTicket) -> String {
         let id = ticket.to_string();
         // `new` makes sure that there is a first key.
         let mac = mac_of(&self.keys[0], tenant, &id).finalize().into_bytes();
         format!("{id}.{}", URL_SAFE_NO_PAD.encode(&mac[..MAC_BYTES]))
     }
 
-    fn read(&self, tenant: &TenantId, code: &str) -> Option<TicketId> {
+    fn read(&self, tenant: &TenantId, code: &str) -> Option<IssuedTicket> {
         if code.len() > CODE_BYTES_MAX {
             return None;
         }
@@ -98,7 +98,7 @@ mod tests {
         TenantId::parse("north").unwrap()
     }
 
-    fn ticket() -> TicketId {
+    fn ticket() -> IssuedTicket {
         format!("{}.12", "AZ3k".repeat(16)).parse().unwrap()
     }
 
@@ -111,6 +111,19 @@ mod tests {
         assert_eq!(codes(&[2]).read(&north(), &code), None);
         let south = TenantId::parse("south").unwrap();
         assert_eq!(codes(&[1]).read(&south, &code), None, "another tenant's");
+    }
+
+    #[test]
+    fn each_issue_has_its_own_code() {
+        let (codes, first) = (codes(&[1]), ticket());
+        let next = IssuedTicket { issue: 1, ..first };
+        assert_ne!(codes.code(&north(), first), codes.code(&north(), next));
+        let code = codes.code(&north(), next);
+        assert_eq!(codes.read(&north(), &code), Some(next));
+        // The sealed text is the issue's: one code cannot be made of another.
+        let (_, mac) = code.rsplit_once('.').unwrap();
+        let mixed = format!("{first}.{mac}");
+        assert_eq!(codes.read(&north(), &mixed), None);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::{
         delivery_admin, door_list, erasures,
         events::{self, team, ticket_types},
         health, holds, identities, imports, live, members, notifications, operators, payments,
-        personal_data, plugins, quotes, subscriptions, tenants, waitlist,
+        personal_data, plugins, quotes, subscriptions, tenants, transfers, waitlist,
     },
     extract::refuse_query,
 };
@@ -71,6 +71,7 @@ fn lists() -> OpenApiRouter<Shared> {
         .routes(routes!(payments::refunds))
         .routes(routes!(waitlist::list_mine))
         .routes(routes!(check_ins::tickets).layer(from_fn(compression::keep_plain)))
+        .routes(routes!(transfers::list_mine).layer(from_fn(compression::keep_plain)))
         .routes(routes!(notifications::deliveries))
         .routes(routes!(notifications::export))
         .routes(routes!(notifications::list_of_event))
@@ -108,6 +109,7 @@ fn customers() -> OpenApiRouter<Shared> {
         .routes(routes!(bookings::find))
         .routes(routes!(bookings::find_by_reference))
         .routes(routes!(bookings::cancel))
+        .routes(routes!(transfers::create))
         .routes(routes!(holds::create))
         .routes(routes!(holds::show, holds::change))
         .routes(routes!(holds::extend))

@@ -78,8 +78,9 @@ refusals! {
     ReleaseHold = KEYED: Forbidden, HoldEnded;
     OpenPayment = WRITES: Forbidden, HoldEnded, EventNotPublished, PriceChanged, CurrencyMismatch, PaymentExists;
     TellPayment = WRITES: Forbidden, CurrencyMismatch, NoticeReused, TooManyNotices;
-    ChangeBooking = WRITES: Forbidden, BookingCancelled, ChangesClosed, ReferenceTaken;
-    CancelTickets = KEYED | POLICIES: Forbidden, BookingCancelled, CancellationClosed, AlreadyCheckedIn;
+    ChangeBooking = WRITES: Forbidden, BookingCancelled, ChangesClosed, ReferenceTaken, TicketTransferred;
+    TransferTicket = KEYED: Forbidden, EmailUnconfirmed, TicketCancelled, AlreadyCheckedIn, TicketTransferred, ChangesClosed;
+    CancelTickets = KEYED | POLICIES: Forbidden, BookingCancelled, CancellationClosed, AlreadyCheckedIn, TicketTransferred;
     JoinWaitlist = KEYED | SALES: Forbidden, TicketsAvailable, AlreadyWaiting, WaitlistFull;
 
     // Organizers and owners.
@@ -90,7 +91,8 @@ refusals! {
     AddTicketType = KEYED: Forbidden, EventCancelled;
     DeleteTicketType = WRITES: Forbidden, EventCancelled, EventHasBookings, CapacityBelowSold;
     Announce = KEYED: Forbidden, EventNotPublished, EventCancelled;
-    CheckIn = KEYED: Forbidden, TicketCodeInvalid, TicketOfOtherEvent, TicketCancelled, AlreadyCheckedIn, TicketCodesOff;
+    CheckIn = KEYED: Forbidden, TicketCodeInvalid, TicketOfOtherEvent, TicketCancelled, TicketTransferred,
+        AlreadyCheckedIn, TicketCodesOff;
     CommandNotification = KEYED: Forbidden, NotificationOver;
 
     // Plugins.

@@ -17,5 +17,6 @@ mod race;
 mod requests;
 mod sales;
 mod store_commits;
+mod transfers;
 mod waitlist;
 mod who_booked;

@@ -64,6 +64,8 @@ pub(super) struct Side {
     pub(super) event_reference: String,
     /// The code of its first ticket.
     pub(super) ticket_code: String,
+    /// A ticket of another booking of the customer's.
+    pub(super) other_ticket: String,
     pub(super) hold: String,
     pub(super) other_hold: String,
     pub(super) priced_hold: String,
@@ -221,11 +223,8 @@ impl Side {
             .await
             .expect(201);
         let book = json!({"eventId": full_event["id"], "numTickets": 1});
-        customer
-            .client
-            .post("/api/bookings", book)
-            .await
-            .expect(201);
+        let other_booking = customer.client.post("/api/bookings", book).await;
+        let other_booking = other_booking.expect(201);
         let kinds = json!([{"name": "Hall", "capacity": 5}, {"name": "Balcony", "capacity": 5}]);
         let typed =
             event_body(json!({"totalTickets": null, "ticketTypes": kinds, "reference": gig}));
@@ -274,6 +273,7 @@ impl Side {
             event_reference: gig,
             booking_number: text(&booking["bookingNumber"]).to_owned(),
             ticket_code: text(&tickets["items"][0]["code"]).to_owned(),
+            other_ticket: format!("{}.1", id_of(&other_booking)),
             hold: id_of(&hold),
             other_hold: id_of(&other_hold),
             priced_hold: paid.hold,

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, ErrorCode, Fact, Result},
     modules::details_for,
     types::{
-        Booking, BookingStatus, Caller, ChangeBooking, EventDetails, EventStatus,
+        Booking, BookingDetails, BookingStatus, Caller, ChangeBooking, EventDetails, EventStatus,
         NewBookingDetails, Scope, quantities,
     },
 };
@@ -16,7 +16,8 @@ impl Bookings {
     /// says; those who look after the event also reference and metadata, at any time.
     ///
     /// # Errors
-    /// `not-found`, `field-invalid`, `booking-cancelled`, `changes-closed`, `reference-taken`, `conflict-try-again`.
+    /// `not-found`, `field-invalid`, `booking-cancelled`, `changes-closed`, `ticket-transferred`, `reference-taken`,
+    /// `conflict-try-again`.
     pub async fn change(&self, caller: &Caller, command: ChangeBooking) -> Result<Booking> {
         let caller = &caller.scoped(Scope::BookingsWrite)?;
         caller.require_signed_in()?;
@@ -41,10 +42,14 @@ impl Bookings {
             }
             let lines = quantities(booking.lines_as_booked());
             let known = booking.details.as_deref();
-            match given.depends_on_event() {
-                true => details_for(&event, &lines, known, given, true),
-                false => Ok(given.over(known, &lines)?.boxed()),
+            let details = match given.depends_on_event() {
+                true => details_for(&event, &lines, known, given, true)?,
+                false => given.over(known, &lines)?.boxed(),
+            };
+            if own {
+                keep_given_away(booking, details.as_deref())?;
             }
+            Ok(details)
         });
         let changed = changed.await?;
         Ok(match own {
@@ -71,5 +76,25 @@ impl Bookings {
                 Err(closed.with(Fact::ClosedAt(until)))
             }
         }
+    }
+}
+
+/// Refuses to change who has a ticket that the customer gave to somebody else.
+fn keep_given_away(booking: &Booking, details: Option<&BookingDetails>) -> Result<()> {
+    let mut transfers = booking.transfers.iter();
+    let changed = transfers.find(|transfer| {
+        let holder = details.and_then(|one| one.ticket_holders.get(&transfer.number));
+        transfer.to != booking.customer && holder != booking.holder_of(transfer.number)
+    });
+    match changed {
+        None => Ok(()),
+        Some(transfer) => Err(Error::new(
+            ErrorCode::TicketTransferred,
+            format!(
+                "Ticket {} was given to somebody else: repeat its attendee as it is.",
+                transfer.number
+            ),
+        )
+        .at_field("attendees")),
     }
 }

@@ -18,6 +18,7 @@ use crate::{
 enum Section {
     Account,
     Bookings,
+    ReceivedTickets,
     Holds,
     Payments,
     WaitlistPlaces,
@@ -25,9 +26,10 @@ enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Account,
         Self::Bookings,
+        Self::ReceivedTickets,
         Self::Holds,
         Self::Payments,
         Self::WaitlistPlaces,
@@ -94,7 +96,7 @@ impl FromStr for Position {
 
 impl Users {
     /// Lists all that is kept about a user, for the user, and for the tenant's owners: the account and what belongs to it, then
-    /// bookings, holds, payments, waiting places and mails, each the newest first. Also that of the accounts without a password that tickets were sold to
+    /// bookings, tickets that others gave to the user, holds, payments, waiting places and mails. Also that of the accounts without a password that tickets were sold to
     /// at the user's address before. A page may have fewer items than its limit, and still have a next page; the first one has
     /// everything of the account.
     ///
@@ -166,6 +168,14 @@ impl Users {
                 next: None,
             }),
             Section::Bookings => self.booking_records(tenant, accounts, page).await,
+            Section::ReceivedTickets => {
+                let received = self.0.received_tickets(tenant, accounts, page).await?;
+                Ok(received.map(|mut one| {
+                    // Whoever has a code comes in, and owners of the tenant read these lists, too.
+                    one.ticket.code = None;
+                    PersonalRecord::ReceivedTicket(Box::new(one))
+                }))
+            }
             Section::Holds => {
                 let holds = bookings.list_holds(tenant, accounts, page).await?;
                 Ok(holds.map(|hold: Hold| PersonalRecord::Hold(hold.as_customer_sees())))
@@ -284,7 +294,7 @@ mod tests {
             let read: Position = position.to_string().parse().unwrap();
             assert_eq!(read, position);
         }
-        for text in ["", "1", "1/", "x//", "1/x/", "6//"] {
+        for text in ["", "1", "1/", "x//", "1/x/", "7//"] {
             assert!(text.parse::<Position>().is_err(), "{text:?}");
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     modules::repositories::NewMails,
     types::{
         BookingId, DeliveryBatch, DeliveryRecord, Lane, NotificationId, NotificationKind,
-        OutboxEntry, OutboxPart, TenantId,
+        OutboxEntry, OutboxPart, TenantId, UserId,
     },
 };
 
@@ -20,9 +20,21 @@ pub(super) fn mails_about(
     bookings: &[BookingId],
     now: Timestamp,
 ) -> NewMails {
+    let recipients = bookings.iter().map(|id| (id.customer(), *id));
+    let recipients: Vec<_> = recipients.collect();
+    mails_to(tenant, (notification, kind), &recipients, now)
+}
+
+/// The mails of a step to these users, each about a booking of one event, in batches, due now.
+pub(super) fn mails_to(
+    tenant: &TenantId,
+    (notification, kind): (NotificationId, NotificationKind),
+    recipients: &[(UserId, BookingId)],
+    now: Timestamp,
+) -> NewMails {
     let mut mails = NewMails::default();
-    for (number, bookings) in (0_u32..).zip(bookings.chunks(DeliveryBatch::DELIVERIES_MAX)) {
-        let Some(first) = bookings.first() else {
+    for (number, recipients) in (0_u32..).zip(recipients.chunks(DeliveryBatch::DELIVERIES_MAX)) {
+        let Some((_, first)) = recipients.first() else {
             continue;
         };
         mails.batches.push(DeliveryBatch {
@@ -31,9 +43,9 @@ pub(super) fn mails_about(
             revision: 0,
             kind,
             event: Some(first.event()),
-            deliveries: bookings
+            deliveries: recipients
                 .iter()
-                .map(|id| DeliveryRecord::queued(id.customer(), Some(*id)))
+                .map(|(user, booking)| DeliveryRecord::queued(*user, Some(*booking)))
                 .collect(),
             claim: None,
             claims: 0,

@@ -25,6 +25,7 @@ pub(crate) mod policy_check;
 mod policy_snapshots;
 mod requests;
 mod taken_ids;
+mod transfers;
 mod unconfirmed;
 mod waitlist;
 
@@ -42,6 +43,8 @@ pub(crate) use requests::{
     Placement, PolicyDecision, RequestedBooking, RequestedCancellation, RequestedDetails,
     WaitingCustomer,
 };
+
+pub(crate) use transfers::{RequestedTransfer, require_transferable};
 
 use offers::OfferMaker;
 use policy_snapshots::SnapshotQueues;

@@ -2,6 +2,8 @@
 //!
 //! Called by the worker's use cases. Calls the notifications, bookings, waitlist and events repositories.
 
+use std::ops::Bound;
+
 use jiff::Timestamp;
 
 use super::{NotificationsModule, kinds, task_of};
@@ -147,14 +149,46 @@ impl NotificationsModule {
         tenant: &TenantId,
         notification: &StoredNotification,
     ) -> Result<(Vec<UserId>, bool)> {
-        let booked = self.walk_bookings(tenant, notification).await?;
-        if !kinds::of(notification.kind).reaches_waiting_list() {
-            return Ok(booked);
-        }
         let most = self.chunk_batches() as usize * DeliveryBatch::DELIVERIES_MAX;
-        let (event, after) = (notification.event, notification.cursor);
-        let waiting = self.waitlist.customers(tenant, event, after, most as u32);
-        Ok(merged(booked, waiting.await?, most))
+        let mut listed = self.walk_bookings(tenant, notification).await?;
+        if kinds::of(notification.kind).reaches_waiting_list() {
+            let (event, after) = (notification.event, notification.cursor);
+            let waiting = self.waitlist.customers(tenant, event, after, most as u32);
+            listed = merged(listed, waiting.await?, most);
+        }
+        let owners = self.walk_owners(tenant, notification, most).await?;
+        Ok(merged(listed, owners, most))
+    }
+
+    /// The next `most` of those who got relevant tickets by transfers.
+    async fn walk_owners(
+        &self,
+        tenant: &TenantId,
+        notification: &StoredNotification,
+        most: usize,
+    ) -> Result<Vec<UserId>> {
+        let rules = kinds::of(notification.kind);
+        let mut from = notification
+            .cursor
+            .map_or(Bound::Unbounded, Bound::Excluded);
+        let mut listed = Vec::new();
+        loop {
+            let page = self.owned_bookings(tenant, notification.event, (from, None));
+            let page = page.await?;
+            for (owner, bookings) in page.owners {
+                let mut bookings = bookings.iter();
+                if bookings.any(|booking| rules.concerns(notification, booking)) {
+                    listed.push(owner);
+                }
+                if listed.len() == most {
+                    return Ok(listed);
+                }
+            }
+            match page.next {
+                Some(after) => from = Bound::Excluded(after),
+                None => return Ok(listed),
+            }
+        }
     }
 
     /// The next customers with relevant bookings. A customer is listed only when all of their bookings have been

@@ -19,7 +19,7 @@ use crate::{
     ports::{MailOutcome, Templates},
     types::{
         AccountLink, AccountLinkPurpose, Booking, DeliveryRecord, Event, Lane, NotificationId,
-        NotificationKind, TicketStatus, TraceParent, User,
+        NotificationKind, TraceParent, User,
     },
 };
 
@@ -173,11 +173,10 @@ impl PendingMail {
             return Vec::new();
         };
         let tickets = bookings.iter().flat_map(|booking| {
-            let tickets = (1..=booking.numbers()).filter_map(|number| booking.ticket(number));
+            let tickets = booking.tickets_of(self.delivery.customer);
             tickets.map(move |ticket| (booking, ticket))
         });
-        let admitting = tickets.filter(|(_, ticket)| ticket.status != TicketStatus::Cancelled);
-        let shown = admitting.take(MailContext::TICKETS_MAX);
+        let shown = tickets.take(MailContext::TICKETS_MAX);
         let shown = shown.map(|(booking, ticket)| {
             let holder = booking.holder_of(ticket.id.number);
             let mut types = event.iter().flat_map(|event| &event.ticket_types);
@@ -188,7 +187,7 @@ impl PendingMail {
                     .map_or(ticket.ticket_type.as_str(), |kind| kind.name.as_str())
                     .to_owned(),
                 attendee: holder.and_then(|holder| holder.name.clone()),
-                code: codes.code(&source.tenant.id, ticket.id),
+                code: codes.code(&source.tenant.id, booking.issued(ticket.id.number)),
             }
         });
         shown.collect()

@@ -2,7 +2,7 @@
 //!
 //! Called by the events and announcements modules. Calls the bookings and waitlist repositories.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Bound};
 
 use crate::modules::repositories::{BookingsRepository, WaitlistRepository};
 use crate::{
@@ -13,16 +13,17 @@ use crate::{
 /// Rows read at a time.
 const PAGE: u32 = 1_000;
 
-/// How many customers hold active bookings of an event.
+/// How many customers hold active bookings of an event, or got tickets of it by transfers.
 pub(in crate::modules) async fn count_customers(
     bookings: &BookingsRepository,
     tenant: &TenantId,
     event: EventId,
 ) -> Result<u64> {
-    count_with(bookings, tenant, event, HashSet::new()).await
+    let owners = ticket_owners(bookings, tenant, event).await?;
+    count_with(bookings, tenant, event, owners).await
 }
 
-/// How many customers hold active bookings of an event or wait for tickets. Those who wait are kept in memory; a list has
+/// How many customers hold active bookings of an event, got tickets of it by transfers, or wait for some. Those who wait are kept in memory; a list has
 /// some thousands at most.
 pub(in crate::modules) async fn count_customers_and_waiting(
     bookings: &BookingsRepository,
@@ -30,7 +31,8 @@ pub(in crate::modules) async fn count_customers_and_waiting(
     tenant: &TenantId,
     event: EventId,
 ) -> Result<u64> {
-    let (mut waiting, mut after) = (HashSet::new(), None);
+    let mut waiting = ticket_owners(bookings, tenant, event).await?;
+    let mut after = None;
     loop {
         let page = waitlist.customers(tenant, event, after, PAGE).await?;
         after = page.last().copied();
@@ -38,6 +40,24 @@ pub(in crate::modules) async fn count_customers_and_waiting(
         waiting.extend(page);
         if is_last {
             return count_with(bookings, tenant, event, waiting).await;
+        }
+    }
+}
+
+/// Who got tickets of an event by transfers; kept in memory, as those who wait are.
+async fn ticket_owners(
+    bookings: &BookingsRepository,
+    tenant: &TenantId,
+    event: EventId,
+) -> Result<HashSet<UserId>> {
+    let (mut owners, mut from) = (HashSet::new(), Bound::Unbounded);
+    loop {
+        let page = bookings.ticket_owners(tenant, event, (from, None), PAGE);
+        let page = page.await?;
+        owners.extend(page.iter().map(|(owner, _)| *owner));
+        match page.last() {
+            Some((last, _)) if page.len() == PAGE as usize => from = Bound::Excluded(*last),
+            _ => return Ok(owners),
         }
     }
 }

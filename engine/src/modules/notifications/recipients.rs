@@ -2,7 +2,7 @@
 //!
 //! Called by what reads the content of mails. Calls the bookings and holds repositories.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Bound};
 
 use super::{
     NotificationsModule,
@@ -21,6 +21,13 @@ use crate::{
 /// Bookings of one customer that a mail lists at most; a customer with thousands must not fill the memory.
 const BOOKINGS_LISTED_MAX: usize = 100;
 
+/// A page of who got tickets of an event by transfers.
+pub(super) struct OwnedBookings {
+    pub(super) owners: Vec<(UserId, Vec<Booking>)>,
+    /// The last owner of the page, if there are more.
+    pub(super) next: Option<UserId>,
+}
+
 impl NotificationsModule {
     /// The bookings behind the unfinished deliveries of some batches of one event and kind, by customer.
     pub(super) async fn bookings_of(
@@ -36,10 +43,19 @@ impl NotificationsModule {
                 let open = batches
                     .iter()
                     .flat_map(|claimed| open_deliveries(&claimed.batch));
-                let ids: Vec<BookingId> = open.filter_map(|(_, booking)| booking).collect();
-                for booking in self.bookings.find_many(tenant, &ids).await? {
-                    let known = by_customer.entry(booking.customer).or_default();
-                    known.push(booking);
+                let wanted = open.filter_map(|(customer, booking)| Some((customer, booking?)));
+                let wanted: Vec<(UserId, BookingId)> = wanted.collect();
+                let ids: Vec<BookingId> = wanted.iter().map(|(_, booking)| *booking).collect();
+                let found = self.bookings.find_many(tenant, &ids).await?;
+                let found: HashMap<BookingId, Booking> = found
+                    .into_iter()
+                    .map(|booking| (booking.id, booking))
+                    .collect();
+                for (customer, id) in wanted {
+                    if let Some(booking) = found.get(&id) {
+                        let known = by_customer.entry(customer).or_default();
+                        known.push(as_recipient_sees(booking, customer));
+                    }
                 }
             }
             Audience::EventCustomers => {
@@ -102,9 +118,79 @@ impl NotificationsModule {
                 }
             }
             if !more {
-                return Ok(());
+                break;
             }
         }
+        let mut from = Bound::Included(first);
+        loop {
+            let page = self.owned_bookings(tenant, event, (from, Some(last)));
+            let page = page.await?;
+            for (owner, bookings) in page.owners {
+                let known = by_customer.entry(owner).or_default();
+                let wanted = bookings.into_iter();
+                let wanted = wanted.filter(|one| rules.still_wanted(one, EventStatus::Published));
+                known.extend(wanted.take(BOOKINGS_LISTED_MAX.saturating_sub(known.len())));
+            }
+            match page.next {
+                Some(after) => from = Bound::Excluded(after),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// A page of who got tickets of an event by transfers, in their order, with the bookings as each of them sees it.
+    pub(super) async fn owned_bookings(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        range: (Bound<UserId>, Option<UserId>),
+    ) -> Result<OwnedBookings> {
+        let rows = self.bookings.ticket_owners(tenant, event, range, WALK_PAGE);
+        let mut rows = rows.await?;
+        let mut next = None;
+        if rows.len() == WALK_PAGE as usize
+            && let Some((last, _)) = rows.last().copied()
+        {
+            // The last owner may have more. An owner with a whole page is listed by what is in it.
+            if rows.first().is_some_and(|(first, _)| *first != last) {
+                rows.retain(|(owner, _)| *owner != last);
+            }
+            next = rows.last().map(|(owner, _)| *owner);
+        }
+        rows.dedup();
+        let ids: Vec<BookingId> = rows.iter().map(|(_, booking)| *booking).collect();
+        let found = match ids.is_empty() {
+            true => Vec::new(),
+            false => self.bookings.find_many(tenant, &ids).await?,
+        };
+        let found: HashMap<BookingId, Booking> = found
+            .into_iter()
+            .map(|booking| (booking.id, booking))
+            .collect();
+        let mut owners: Vec<(UserId, Vec<Booking>)> = Vec::new();
+        for (owner, id) in rows {
+            let Some(booking) = found.get(&id) else {
+                continue;
+            };
+            let seen = booking.as_owner_sees(owner);
+            if seen.lines.is_empty() {
+                // Theirs were cancelled.
+                continue;
+            }
+            match owners.last_mut() {
+                Some((known, bookings)) if *known == owner => bookings.push(seen),
+                _ => owners.push((owner, vec![seen])),
+            }
+        }
+        Ok(OwnedBookings { owners, next })
+    }
+}
+
+/// A booking as the recipient of a mail sees it: its customer, or somebody who got tickets of it.
+fn as_recipient_sees(booking: &Booking, recipient: UserId) -> Booking {
+    match booking.customer == recipient {
+        true => booking.clone(),
+        false => booking.as_owner_sees(recipient),
     }
 }
 

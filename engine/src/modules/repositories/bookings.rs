@@ -11,7 +11,8 @@ use super::{
     inventory::{InventoryChange, add_change},
     models::{
         BOOKING_REFERENCES, BookingNumbersRow, BookingRow, CustomerBookingRow, DetailsColumns,
-        IdRow, InventoryRow, PaymentKeyRow, PaymentRow, ReferenceRow, booking_id, newest_first_key,
+        IdRow, InventoryRow, PaymentKeyRow, PaymentRow, ReferenceRow, TransferRow, booking_id,
+        newest_first_key,
     },
     notifications::{NewMails, add_mails_about},
     payments::{PaymentChange, add_payment},
@@ -68,8 +69,8 @@ impl BookingsRepository {
         let came_in = script.bind(BookingRow::numbers(&step.booking.checked_in));
         let payment = step.booking.payment.as_ref();
         let payment = script.bind(payment.map(PaymentKeyRow::of));
-        // A check-in writes the booking without its event's inventory, and so do a payment that comes after the booking, and a
-        // change of its details. So the booking has a separate guard.
+        // A check-in writes the booking without its event's inventory, and so do a payment that comes after the booking, a transfer, and
+        // a change of its details. So the booking has a separate guard.
         let details = detail_guard(&mut script, &step.booking);
         script.require(
             format!(
@@ -411,13 +412,14 @@ pub(super) fn read_list_of(
     ))
 }
 
-fn detail_columns(booking: &Booking) -> DetailsColumns {
+pub(super) fn detail_columns(booking: &Booking) -> DetailsColumns {
     DetailsColumns::of(booking.details.as_deref())
 }
 
-/// The condition that a booking still has the details that were read.
-fn detail_guard(script: &mut Script, booking: &Booking) -> String {
+/// The condition that a booking still has the details and the transfers that were read.
+pub(super) fn detail_guard(script: &mut Script, booking: &Booking) -> String {
     let seen = detail_columns(booking);
     let (reference, details) = (script.bind(seen.reference), script.bind(seen.details));
-    format!("reference = {reference} AND details = {details}")
+    let transfers = script.bind(TransferRow::of_all(&booking.transfers));
+    format!("reference = {reference} AND details = {details} AND transfers = {transfers}")
 }

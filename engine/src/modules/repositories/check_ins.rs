@@ -6,7 +6,7 @@ use ulid::Ulid;
 use super::{
     db::{Db, Script, StepError},
     idempotency::add_recorded,
-    models::{BookingLineRow, BookingRow, CheckInRow},
+    models::{BookingLineRow, BookingRow, CheckInRow, TransferRow},
 };
 use crate::{
     error::Result,
@@ -125,7 +125,7 @@ impl CheckInsRepository {
     }
 }
 
-/// Adds the guard of a check-in. It writes the booking, like every cancellation, so that one of two concurrent
+/// Adds the guard of a check-in. It writes the booking, like every cancellation and transfer, so that one of two concurrent
 /// ones fails.
 fn add_booking_change(script: &mut Script, tenant: &TenantId, seen: &Booking, numbers: Vec<u32>) {
     let key = script.bind(BookingRow::key(tenant, seen.id));
@@ -136,11 +136,12 @@ fn add_booking_change(script: &mut Script, tenant: &TenantId, seen: &Booking, nu
             .collect::<Vec<_>>(),
     );
     let before = script.bind(BookingRow::numbers(&seen.checked_in));
+    let transfers = script.bind(TransferRow::of_all(&seen.transfers));
     let after = script.bind(BookingRow::numbers(&numbers));
     script.require(
         format!(
             "UPDATE {key} SET checked_in = {after} \
-         WHERE checked_in = {before} AND lines = {lines} AND cancelled_by = NONE RETURN VALUE id"
+         WHERE checked_in = {before} AND lines = {lines} AND transfers = {transfers} AND cancelled_by = NONE RETURN VALUE id"
         ),
         STALE_BOOKING,
     );

@@ -3,6 +3,8 @@
 //! The account's row stays under its id, so that bookings and ledgers keep their meaning. The first step ends the account; the later
 //! ones look through what was recorded about it, and may be repeated. Called by the users module; calls models.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use surrealdb::types::{RecordId, SurrealValue};
 use ulid::Ulid;
@@ -15,18 +17,20 @@ use super::{
     identities::add_end_of_identities,
     invitations::{MemberChanged, STALE_MEMBER, add_owner_change},
     models::{
-        BookingRow, CustomerBookingRow, CustomerHoldRow, CustomerWaitlistRow, ErasureDueRow,
-        ErasureRow, HoldRow, IdRow, InvitationRow, LoginRow, PaymentListRow, PaymentRow,
-        PluginNoteRow, SignUpRow, TeamRow, UserRow, WaitingRow, WaitlistEntryRow, millisecond,
+        BookingRow, CustomerBookingRow, CustomerHoldRow, CustomerWaitlistRow, DetailsColumns,
+        ErasureDueRow, ErasureRow, HoldRow, IdRow, InvitationRow, LoginRow, PaymentListRow,
+        PaymentRow, PluginNoteRow, SignUpRow, TeamRow, UserRow, WaitingRow, WaitlistEntryRow,
+        millisecond,
     },
     sessions::add_end_of_sessions,
+    transfers::received_of,
     users::UsersRepository,
 };
 use crate::{
     error::{Error, Result},
     types::{
-        AuditEntry, DecisionRecord, Erasure, EventId, SessionOwner, TeamMember, TenantId, User,
-        UserId,
+        AuditEntry, BookingId, DecisionRecord, Erasure, EventId, SessionOwner, TeamMember,
+        TenantId, TicketId, User, UserId,
     },
 };
 
@@ -198,6 +202,43 @@ impl UsersRepository {
         }
         self.write(script).await?;
         Ok(last.filter(|_| is_full))
+    }
+
+    /// Removes who has the tickets that a user got by transfers: of up to [`BATCH`] tickets after `after`, a row for each booking. A booking
+    /// that is changed at the same time is left to the next look. Returns the last ticket looked at, if there may be more.
+    pub(in crate::modules) async fn blank_received(
+        &self,
+        tenant: &TenantId,
+        user: UserId,
+        after: Option<TicketId>,
+    ) -> Result<Option<TicketId>> {
+        let tickets = received_of(&self.db, tenant, (user, after), BATCH as u32).await?;
+        let bookings: BTreeSet<BookingId> = tickets.iter().map(|one| one.booking).collect();
+        if bookings.is_empty() {
+            return Ok(None);
+        }
+        let mut script = Script::of(tenant);
+        let keys = bookings.iter().map(|id| BookingRow::key(tenant, *id));
+        let index = script.read_all(keys.collect::<Vec<_>>());
+        let rows: Vec<BookingRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        let mut script = Script::transaction(tenant);
+        for row in rows {
+            let booking = row.into_type()?;
+            let Some(before) = &booking.details else {
+                continue;
+            };
+            let mut after = before.as_ref().clone();
+            let theirs = |number: &u32| booking.owner_of(*number) == user;
+            after.ticket_holders.retain(|number, _| !theirs(number));
+            let key = script.bind(BookingRow::key(tenant, booking.id));
+            let old = script.bind(DetailsColumns::of(Some(before)).details);
+            let new = script.bind(DetailsColumns::of(Some(&after)).details);
+            script.push(format!(
+                "UPDATE {key} SET details = {new} WHERE details = {old} RETURN NONE"
+            ));
+        }
+        self.write(script).await?;
+        Ok(tickets.last().copied().filter(|_| tickets.len() >= BATCH))
     }
 
     /// Blanks what a user's entries on waiting lists carry, of up to [`BATCH`] events after `after`, newest first: a row each. Returns the

@@ -39,6 +39,7 @@ mod sessions;
 mod sign_ups;
 mod subscriptions;
 mod tenants;
+mod transfers;
 mod unconfirmed;
 mod users;
 mod verification;
@@ -86,6 +87,7 @@ pub(in crate::modules) use sessions::{Revoked, SessionScope, SessionsRepository}
 pub(in crate::modules) use sign_ups::CountedMail;
 pub(in crate::modules) use subscriptions::SubscriptionsRepository;
 pub(in crate::modules) use tenants::TenantsRepository;
+pub(in crate::modules) use transfers::TransferStep;
 pub(in crate::modules) use unconfirmed::{STALE_ACCOUNT, UnconfirmedAccount};
 pub(in crate::modules) use users::UsersRepository;
 pub(in crate::modules) use verification::{EventCounters, VerificationRepository};

@@ -68,6 +68,13 @@ pub(in crate::modules) struct NotificationsRepository {
 }
 
 impl NewMails {
+    /// These mails and others.
+    pub(in crate::modules) fn and(mut self, others: Self) -> Self {
+        self.batches.extend(others.batches);
+        self.outbox.extend(others.outbox);
+        self
+    }
+
     /// The same mails, each with the place in its trace.
     pub(in crate::modules) fn traced(
         mut self,

@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use ulid::Ulid;
-
 use super::UsersModule;
 use crate::modules::bookings::policy_check::pseudonym;
 use crate::modules::repositories::{ErasureStep, MemberChanged, SystemScope};
@@ -106,6 +104,7 @@ impl UsersModule {
         to_the_end(|after| repository.blank_holds(tenant, user, after)).await?;
         to_the_end(|after| repository.blank_waiting(tenant, user, after)).await?;
         to_the_end(|after| repository.blank_payments(tenant, user, after)).await?;
+        to_the_end(|after| repository.blank_received(tenant, user, after)).await?;
         repository.forget_notes(tenant, texts).await
     }
 
@@ -167,8 +166,8 @@ fn texts_of(user: &User) -> Vec<String> {
 }
 
 /// Repeats a step, each time after what the last one looked at, until nothing is left.
-async fn to_the_end<F: Future<Output = Result<Option<Ulid>>>>(
-    step: impl Fn(Option<Ulid>) -> F,
+async fn to_the_end<P: Copy, F: Future<Output = Result<Option<P>>>>(
+    step: impl Fn(Option<P>) -> F,
 ) -> Result<()> {
     let mut after = None;
     loop {

@@ -129,7 +129,7 @@ impl GivenDetails<'_> {
 }
 
 /// The answers of a request's `field`. Null is no answer.
-fn answers_of(field: &str, given: &Map<String, Value>) -> Result<Answers> {
+pub(super) fn answers_of(field: &str, given: &Map<String, Value>) -> Result<Answers> {
     let mut answers = BTreeMap::new();
     for (id, value) in given {
         let at = || format!("{field}.{id}");
@@ -162,12 +162,23 @@ pub(in crate::routes) struct TicketHolderResponse {
     /// The ticket's number in the booking, from 1.
     number: u32,
     /// Their name, if it was given.
-    name: Option<String>,
+    pub(super) name: Option<String>,
     /// Their address, if it was given.
     email: Option<String>,
     /// The answers, by the id of the question: a text, a number, true or false, or a list of choices.
     #[schema(value_type = BTreeMap<String, Value>)]
     answers: BTreeMap<String, Value>,
+}
+
+impl TicketHolderResponse {
+    pub(super) fn of(number: u32, holder: &TicketHolder) -> Self {
+        Self {
+            number,
+            name: holder.name.as_ref().map(ToString::to_string),
+            email: holder.email.as_ref().map(ToString::to_string),
+            answers: answers_response(&holder.answers),
+        }
+    }
 }
 
 /// What an answer shows of details.
@@ -192,12 +203,7 @@ impl DetailsResponse {
             codes: details.codes.iter().map(ToString::to_string).collect(),
             answers: answers_response(&details.answers),
             attendees: holders
-                .map(|(number, holder)| TicketHolderResponse {
-                    number: *number,
-                    name: holder.name.as_ref().map(ToString::to_string),
-                    email: holder.email.as_ref().map(ToString::to_string),
-                    answers: answers_response(&holder.answers),
-                })
+                .map(|(number, holder)| TicketHolderResponse::of(*number, holder))
                 .collect(),
         }
     }

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Answer, PageResponse, created,
+    Answer, PageResponse,
+    booking_details::TicketHolderResponse,
+    created,
     customers::{CustomerResponse, name_and_address},
     exports::{ExportRow, Reader},
 };
@@ -51,6 +53,8 @@ pub(in crate::routes) struct CheckInResponse {
     customer_id: String,
     /// Who they are; null if the account was deleted.
     customer: Option<CustomerResponse>,
+    /// Who has the ticket; null if nobody was named.
+    attendee: Option<TicketHolderResponse>,
     /// When it was checked in.
     #[schema(value_type = String, format = DateTime)]
     checked_in_at: Timestamp,
@@ -73,13 +77,16 @@ pub(in crate::routes) struct TicketResponse {
     /// `valid`, `checked-in` or `cancelled`.
     #[schema(value_type = choices::TicketStatus)]
     status: &'static str,
-    /// The ticket's code, for its customer only. Null for everybody else, and if the host has no keys for codes.
+    /// The ticket's code, for who has the ticket only. Null for everybody else, and if the host has no keys for codes.
     code: Option<String>,
+    /// When it was last given to somebody else; null if it never was.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    transferred_at: Option<Timestamp>,
 }
 
 impl From<ListedCheckIn> for CheckInResponse {
     fn from(listed: ListedCheckIn) -> Self {
-        let check_in = listed.check_in;
+        let (check_in, holder) = (listed.check_in, listed.holder.as_ref());
         Self {
             ticket_id: check_in.ticket.to_string(),
             booking_id: check_in.ticket.booking.to_string(),
@@ -88,6 +95,7 @@ impl From<ListedCheckIn> for CheckInResponse {
             ticket_type: check_in.ticket_type.to_string(),
             customer_id: check_in.customer().to_string(),
             customer: listed.customer.map(CustomerResponse::from),
+            attendee: holder.map(|holder| TicketHolderResponse::of(check_in.ticket.number, holder)),
             checked_in_at: check_in.at,
             checked_in_by: check_in.by.map(|by| by.to_string()),
             checked_in_by_name: listed.by_name.map(|name| name.to_string()),
@@ -103,6 +111,7 @@ impl From<Ticket> for TicketResponse {
             ticket_type: ticket.ticket_type.to_string(),
             status: ticket.status.as_str(),
             code: ticket.code,
+            transferred_at: ticket.transferred_at,
         }
     }
 }
@@ -219,6 +228,7 @@ impl ExportRow for CheckInResponse {
         "customerId",
         "customerName",
         "customerEmail",
+        "attendeeName",
         "checkedInAt",
         "checkedInBy",
         "checkedInByName",
@@ -226,6 +236,7 @@ impl ExportRow for CheckInResponse {
 
     fn cells(&self) -> Vec<String> {
         let [name, email] = name_and_address(self.customer.as_ref());
+        let attendee = self.attendee.as_ref().and_then(|one| one.name.clone());
         vec![
             self.ticket_id.clone(),
             self.booking_id.clone(),
@@ -235,6 +246,7 @@ impl ExportRow for CheckInResponse {
             self.customer_id.clone(),
             name,
             email,
+            attendee.unwrap_or_default(),
             self.checked_in_at.to_string(),
             self.checked_in_by.clone().unwrap_or_default(),
             self.checked_in_by_name.clone().unwrap_or_default(),

@@ -1,7 +1,9 @@
 //! Door lists: who booked an event, by name, as JSON and as a file.
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};
-use boxoffice_engine::{DoorListEntry, DoorListLine, Engine, EventId, PageRequest};
+use boxoffice_engine::{
+    DoorListAttendee, DoorListEntry, DoorListLine, Engine, EventId, PageRequest, TicketTypeId,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -28,6 +30,8 @@ pub(in crate::routes) struct DoorListEntryResponse {
     customer: Option<CustomerResponse>,
     /// Its valid tickets by type.
     lines: Vec<DoorListLineResponse>,
+    /// Who has these tickets, as far as they were named, by the tickets' numbers.
+    attendees: Vec<DoorListAttendeeResponse>,
     /// When it was booked.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -45,6 +49,31 @@ pub(in crate::routes) struct DoorListLineResponse {
     quantity: u32,
     /// How many of them are checked in.
     num_checked_in: u32,
+}
+
+/// Somebody who has a valid ticket.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct DoorListAttendeeResponse {
+    /// The ticket's number in the booking, from 1.
+    number: u32,
+    /// Its ticket type.
+    ticket_type: String,
+    /// Their name.
+    name: String,
+    /// Whether the ticket is checked in.
+    checked_in: bool,
+}
+
+impl From<DoorListAttendee> for DoorListAttendeeResponse {
+    fn from(attendee: DoorListAttendee) -> Self {
+        Self {
+            number: attendee.number,
+            ticket_type: attendee.ticket_type.to_string(),
+            name: attendee.name.to_string(),
+            checked_in: attendee.is_checked_in,
+        }
+    }
 }
 
 impl From<DoorListLine> for DoorListLineResponse {
@@ -65,6 +94,7 @@ impl From<DoorListEntry> for DoorListEntryResponse {
             booking_number: entry.number.to_string(),
             customer: entry.customer.map(CustomerResponse::from),
             lines: entry.lines.into_iter().map(Into::into).collect(),
+            attendees: entry.attendees.into_iter().map(Into::into).collect(),
             created_at: entry.booked_at,
         }
     }
@@ -103,6 +133,8 @@ pub(in crate::routes) struct DoorListRow {
     quantity: u32,
     /// How many of them are checked in.
     num_checked_in: u32,
+    /// The names of who has these tickets, as far as they were named, with `; ` between them.
+    attendees: String,
     /// The booking's id.
     booking_id: String,
     /// Its number for people.
@@ -122,6 +154,7 @@ impl ExportRow for DoorListRow {
         "ticketTypeName",
         "quantity",
         "numCheckedIn",
+        "attendees",
         "bookingId",
         "bookingNumber",
         "customerId",
@@ -136,6 +169,7 @@ impl ExportRow for DoorListRow {
             self.ticket_type_name.clone().unwrap_or_default(),
             self.quantity.to_string(),
             self.num_checked_in.to_string(),
+            self.attendees.clone(),
             self.booking_id.clone(),
             self.booking_number.clone(),
             self.customer_id.clone().unwrap_or_default(),
@@ -182,10 +216,19 @@ fn rows(entry: DoorListEntry) -> Vec<DoorListRow> {
             ticket_type_name: line.name.as_ref().map(ToString::to_string),
             quantity: line.tickets,
             num_checked_in: line.checked_in,
+            attendees: names_of(&entry, &line.ticket_type),
             booking_id: entry.booking.to_string(),
             booking_number: entry.number.to_string(),
             customer_id: customer.map(|customer| customer.id.to_string()),
             created_at: entry.booked_at,
         })
         .collect()
+}
+
+/// The names of who has the tickets of a type.
+fn names_of(entry: &DoorListEntry, ticket_type: &TicketTypeId) -> String {
+    let named = entry.attendees.iter();
+    let named = named.filter(|attendee| attendee.ticket_type == *ticket_type);
+    let names: Vec<&str> = named.map(|attendee| attendee.name.as_str()).collect();
+    names.join("; ")
 }

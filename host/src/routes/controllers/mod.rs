@@ -35,6 +35,7 @@ pub(super) mod quotes;
 mod sales;
 pub(super) mod subscriptions;
 pub(super) mod tenants;
+pub(super) mod transfers;
 pub(super) mod unconfirmed;
 pub(super) mod waitlist;
 

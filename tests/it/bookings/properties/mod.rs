@@ -1,8 +1,8 @@
 //! Goal: whatever is asked of the booking core in whatever order, its counters and answers are those of a model that fits
 //! a screen, and its books can be recomputed.
 //!
-//! Method: random sequences of bookings, duplicates, holds, confirmations, whole and partial cancellations, waiting lists, resizings,
-//! passing time and crashes (the engine is dropped and opened again on its folder), each on an event of its own, compared with the
+//! Method: random sequences of bookings, duplicates, holds, confirmations, transfers, whole and partial cancellations, waiting lists,
+//! resizings, passing time and crashes (the engine is dropped and opened again on its folder), each on an event of its own, compared with the
 //! model and verified after every step. BOXOFFICE_SEED=N plays the same sequences again. One that fails is shrunk, and kept in
 //! `failures.seeds`, whose sequences are tried first.
 
@@ -44,6 +44,11 @@ enum Step {
     Confirm(usize),
     Extend(usize),
     Release(usize),
+    Transfer {
+        index: usize,
+        kind: usize,
+        to: usize,
+    },
     Cancel(usize),
     CancelSome {
         index: usize,
@@ -74,6 +79,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => any::<usize>().prop_map(Step::Confirm),
         2 => any::<usize>().prop_map(Step::Extend),
         2 => any::<usize>().prop_map(Step::Release),
+        4 => (any::<usize>(), 0..2_usize, 0..CUSTOMERS)
+            .prop_map(|(index, kind, to)| Step::Transfer { index, kind, to }),
         3 => any::<usize>().prop_map(Step::Cancel),
         4 => (any::<usize>(), quantities(), any::<bool>()).prop_map(
             |(index, quantities, by_customer)| Step::CancelSome { index, quantities, by_customer }
@@ -111,6 +118,7 @@ impl Run<'_> {
             Step::Confirm(index) => self.confirm(index).await?,
             Step::Extend(index) => self.extend(index).await?,
             Step::Release(index) => self.release(index).await?,
+            Step::Transfer { index, kind, to } => self.transfer(index, kind, to).await?,
             Step::Cancel(index) => self.cancel(index).await?,
             Step::CancelSome {
                 index,

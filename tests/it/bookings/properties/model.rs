@@ -17,6 +17,8 @@ pub(super) enum HoldIs {
 pub(super) struct ModelBooking {
     pub(super) id: BookingId,
     pub(super) quantities: [u32; 2],
+    /// How many of these were given to somebody else.
+    pub(super) transferred: [u32; 2],
     pub(super) is_cancelled: bool,
     /// Tickets that were booked.
     pub(super) booked: u32,
@@ -36,6 +38,7 @@ impl ModelBooking {
         Self {
             id,
             quantities,
+            transferred: [0, 0],
             is_cancelled: false,
             booked: total(quantities),
             given_back: 0,
@@ -69,6 +72,10 @@ impl ModelBooking {
                 self.quantities[0] - quantities[0],
                 self.quantities[1] - quantities[1],
             ];
+            // Those that the customer has go first.
+            for kind in 0..2 {
+                self.transferred[kind] = self.transferred[kind].min(self.quantities[kind]);
+            }
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Bookings, holds and cancellations, asked of the engine and of the model.
 
 use boxoffice_engine::{
-    BookLine, BookTickets, BookingStatus, Caller, CancelTickets, ErrorCode, HoldTickets,
-    IdempotencyKey,
+    BookLine, BookTickets, BookingStatus, Caller, CancelTickets, EmailAddress, ErrorCode,
+    HoldTickets, IdempotencyKey, Label, PageRequest, TicketStatus, TransferTicket,
 };
 use proptest::{prelude::*, test_runner::TestCaseError};
 
 use super::{
     Run,
     model::{CUSTOMERS_SHARE, HoldIs, ModelBooking, ModelHold, PRICE, total},
-    world::HOLD_LASTS,
+    world::{Context, HOLD_LASTS},
 };
 
 impl Run<'_> {
@@ -186,6 +186,61 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Gives a ticket of a kind that its customer still has to one of the customers.
+    pub(super) async fn transfer(
+        &mut self,
+        index: usize,
+        kind: usize,
+        to: usize,
+    ) -> Result<(), TestCaseError> {
+        let Some(index) = index.checked_rem(self.model.bookings.len()) else {
+            return Ok(());
+        };
+        let booking = self.model.bookings[index].clone();
+        let engine = self.world.engine();
+        let page = PageRequest {
+            cursor: None,
+            limit: 100,
+        };
+        let tickets = engine.check_ins();
+        let tickets = tickets.tickets(&self.world.organizer, booking.id, page);
+        let tickets = tickets.await.expect("its tickets").items;
+        let of_kind = &self.event.ticket_types[kind].id;
+        let own = tickets.iter().find(|ticket| {
+            ticket.ticket_type == *of_kind
+                && ticket.status == TicketStatus::Valid
+                && ticket.transferred_at.is_none()
+        });
+        let has_own = !self.model.is_off
+            && !booking.is_cancelled
+            && booking.quantities[kind] > booking.transferred[kind];
+        prop_assert_eq!(own.is_some(), has_own);
+        let Some(ticket) = own else {
+            return Ok(());
+        };
+        let name = Context::NAMES[to];
+        let command = TransferTicket {
+            ticket: ticket.id,
+            name: Label::parse("name", name).expect("a name"),
+            email: EmailAddress::parse("email", &format!("{name}@north.test")).expect("an address"),
+            answers: Default::default(),
+        };
+        let customer = Some(booking.id.customer());
+        let mut customers = self.world.customers.iter();
+        let customer = customers.find(|one| one.user_id() == customer);
+        let customer = customer.expect("one of them booked");
+        let is_self = customer.user_id() == self.world.customers[to].user_id();
+        let given = engine.bookings().transfer_ticket(customer, command).await;
+        let expected = match is_self {
+            true => Err(ErrorCode::FieldInvalid),
+            false => Ok(ticket.id),
+        };
+        let given = given.map(|ticket| ticket.id).map_err(|error| error.code());
+        prop_assert_eq!(given, expected);
+        self.model.bookings[index].transferred[kind] += u32::from(!is_self);
+        Ok(())
+    }
+
     pub(super) async fn cancel(&mut self, index: usize) -> Result<(), TestCaseError> {
         let Some(index) = index.checked_rem(self.model.bookings.len()) else {
             return Ok(());
@@ -236,10 +291,14 @@ impl Run<'_> {
             .map(|booking| booking.refund_minor())
             .map_err(|error| error.code());
         let too_many = (0..2).any(|kind| quantities[kind] > booking.quantities[kind]);
+        let own = |kind: usize| booking.quantities[kind] - booking.transferred[kind];
+        let are_own = (0..2).all(|kind| quantities[kind] <= own(kind));
         let expected = if self.model.is_off || booking.is_cancelled {
             Err(ErrorCode::BookingCancelled)
         } else if too_many {
             Err(ErrorCode::FieldInvalid)
+        } else if by_customer && !are_own {
+            Err(ErrorCode::TicketTransferred)
         } else {
             let booking = &mut self.model.bookings[index];
             booking.give_back(quantities, percent);

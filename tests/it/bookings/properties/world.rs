@@ -31,6 +31,9 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// What its customers are called.
+    pub(super) const NAMES: [&str; 5] = ["ann", "ben", "cal", "dan", "eve"];
+
     pub(super) async fn make() -> Self {
         let (folder, clock) = (
             TempFolder::new("properties"),
@@ -39,7 +42,7 @@ impl Context {
         let running = open(&folder, &clock).await;
         let (tenant, organizer, _) = organizer_and_tenant(&running.0, "north").await;
         let mut customers = Vec::new();
-        for name in ["ann", "ben", "cal", "dan", "eve"] {
+        for name in Self::NAMES {
             let address = email(name, &tenant);
             customers.push(ensure_customer(&running.0, &tenant, name, address).await);
         }

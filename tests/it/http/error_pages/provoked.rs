@@ -250,6 +250,13 @@ impl Stage {
         let path = format!("/api/bookings/{}", text(&booked["id"]));
         let late = self.ann.patch(&path, "*", json!({"attendees": []})).await;
         seen.note(late, 409, "changes-closed");
+        let booked = self.book(&event, 1).await.expect(201);
+        let path = format!("/api/tickets/{}.1/transfer", text(&booked["id"]));
+        let first = json!({"name": "Cleo", "email": "cleo@north.test"});
+        self.ann.post(&path, first).await.expect(200);
+        let second = json!({"name": "Dana", "email": "dana@north.test"});
+        let second = self.ann.post(&path, second).await;
+        seen.note(second, 409, "ticket-transferred");
         let body = json!({"eventId": event["id"], "numTickets": 2, "codes": ["SPRING"]});
         let used_up = self.ann.post("/api/bookings", body).await;
         seen.note(used_up, 409, "claim-exhausted");

@@ -388,6 +388,22 @@ pub(super) const ROWS: &[Row] = &[
         200,
     ),
     row(
+        "GET",
+        "/api/tickets/me",
+        Door::SignedIn,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "POST",
+        "/api/tickets/{id}/transfer",
+        Door::Customer(404),
+        Thing::OtherTicket,
+        Some(|_| json!({"name": "Gus", "email": "gus@guests.test"})),
+        200,
+    ),
+    row(
         "POST",
         "/api/bookings/{id}/cancel",
         Door::Customer(404),

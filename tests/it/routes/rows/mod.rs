@@ -83,6 +83,7 @@ pub(super) enum Thing {
     BookingReference,
     EventReference,
     Ticket,
+    OtherTicket,
     Hold,
     /// One that costs something.
     PricedHold,
@@ -225,6 +226,7 @@ impl Context {
             Thing::EventReference => self.north.event_reference.clone(),
             Thing::Booking => self.north.booking.clone(),
             Thing::Ticket => format!("{}.1", self.north.booking),
+            Thing::OtherTicket => self.north.other_ticket.clone(),
             Thing::Hold => self.north.hold.clone(),
             Thing::PricedHold => self.north.priced_hold.clone(),
             Thing::Payment => self.north.payment.clone(),

@@ -1,9 +1,12 @@
 //! A booking was made: its customer reads what they booked, with the codes of the tickets.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Audience, Kind, KindTemplates, MailContext, stands, templates};
-use crate::types::{Booking, EventStatus};
+use crate::{
+    modules::notifications::mail::data::tickets_data,
+    types::{Booking, EventStatus},
+};
 
 pub(super) struct BookingConfirmed;
 
@@ -29,15 +32,6 @@ impl Kind for BookingConfirmed {
     }
 
     fn add_data(&self, context: &MailContext<'_>, data: &mut Value) {
-        let tickets = context.tickets.iter().map(|ticket| {
-            json!({
-                "number": ticket.number,
-                "name": ticket.name,
-                "attendee": ticket.attendee.as_ref().filter(|_| context.recipient.email_verified),
-                "code": ticket.code,
-                "imageId": ticket.image_id(),
-            })
-        });
-        data["tickets"] = tickets.collect();
+        data["tickets"] = tickets_data(context);
     }
 }

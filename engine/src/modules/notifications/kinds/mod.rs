@@ -20,6 +20,8 @@ mod invitation;
 mod password_reset;
 mod plugin_quarantined;
 mod sign_up_notice;
+mod ticket_received;
+mod ticket_voided;
 mod waiting_list_offer;
 
 use async_trait::async_trait;
@@ -42,7 +44,7 @@ use crate::{
 /// Who gets the mails of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Audience {
-    /// The customer of the one booking that a mail is about.
+    /// The customer of the one booking that a mail is about, or somebody who got tickets of it.
     Booking,
     /// The customer who is offered tickets by a hold.
     Offer,
@@ -224,6 +226,8 @@ pub(super) fn of(kind: NotificationKind) -> &'static dyn Kind {
         NotificationKind::BookingConfirmed => &booking_confirmed::BookingConfirmed,
         NotificationKind::BookingCancelled => &booking_cancelled::BookingCancelled,
         NotificationKind::WaitingListOffer => &waiting_list_offer::WaitingListOffer,
+        NotificationKind::TicketReceived => &ticket_received::TicketReceived,
+        NotificationKind::TicketVoided => &ticket_voided::TicketVoided,
         NotificationKind::EventUpdated => &event_updated::EventUpdated,
         NotificationKind::EventCancelled => &event_cancelled::EventCancelled,
         NotificationKind::EventReminder => &event_reminder::EventReminder,

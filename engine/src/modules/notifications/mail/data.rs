@@ -5,7 +5,7 @@
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
-use super::context::MailContext;
+use super::context::{MailContext, MailTicket};
 use crate::types::{
     AnswerValue, Answers, Booking, BookingLine, CancelCause, Event, EventDetails, Label, Metadata,
     QuestionId, known_zone,
@@ -53,6 +53,21 @@ fn event_data(event: &Event) -> Value {
         "reference": details.reference,
         "metadata": metadata_data(&details.metadata),
     })
+}
+
+/// What templates see of the tickets whose codes a mail shows.
+pub(in crate::modules::notifications) fn tickets_data(context: &MailContext<'_>) -> Value {
+    let is_confirmed = context.recipient.email_verified;
+    let ticket = |ticket: &MailTicket| {
+        json!({
+            "number": ticket.number,
+            "name": ticket.name,
+            "attendee": ticket.attendee.as_ref().filter(|_| is_confirmed),
+            "code": ticket.code,
+            "imageId": ticket.image_id(),
+        })
+    };
+    context.tickets.iter().map(ticket).collect()
 }
 
 fn metadata_data(metadata: &Metadata) -> Value {
@@ -117,6 +132,7 @@ pub(in crate::modules::notifications) fn booking_data(
     context: &MailContext<'_>,
     booking: &Booking,
 ) -> Value {
+    let reader = context.recipient.id;
     let (event, details) = (context.event, booking.details.as_deref());
     let typed = details.filter(|_| context.recipient.email_verified);
     let none = Answers::default();
@@ -131,6 +147,8 @@ pub(in crate::modules::notifications) fn booking_data(
         "channel": booking.channel(),
         "cancelledBy": booking.cancelled.map(|(cause, _): (CancelCause, Timestamp)| cause),
         "numTickets": booking.tickets(),
+        "isOwn": booking.customer == reader,
+        "numOwnTickets": booking.tickets_of(reader).count(),
         "totalMinor": booking.total_minor,
         "total": money(booking.total_minor, &booking.currency),
         "currency": booking.currency,

@@ -35,6 +35,8 @@ pub(crate) fn sample(kind: NotificationKind) -> Value {
             "cancelledBy": null,
             "channel": "self",
             "numTickets": 2,
+            "isOwn": true,
+            "numOwnTickets": 2,
             "totalMinor": 2_000,
             "total": "20.00 EUR",
             "currency": "EUR",

@@ -11,6 +11,7 @@ use super::{
         record, stored_ulid, ulid_key,
     },
     payment_keys::PaymentKeyRow,
+    transfers::TransferRow,
 };
 use crate::{
     error::Result,
@@ -47,6 +48,8 @@ pub(in crate::modules::repositories) struct BookingRow {
     /// As JSON, without the reference; `None` without any.
     details: Option<String>,
     claims: Option<Vec<ClaimColumn>>,
+    /// The last transfer of each ticket; `None` without any.
+    transfers: Option<Vec<TransferRow>>,
 }
 
 /// What is kept of a booking or a hold that the customer did not make.
@@ -203,6 +206,7 @@ impl BookingRow {
             reference: columns.reference,
             details: columns.details,
             claims: ClaimColumn::of(&booking.claims),
+            transfers: TransferRow::of_all(&booking.transfers),
         }
     }
 
@@ -250,6 +254,7 @@ impl BookingRow {
             payment: self.payment.map(PaymentKeyRow::into_type),
             details: details.into_type()?,
             claims: ClaimColumn::into_types(self.claims),
+            transfers: TransferRow::into_types(self.transfers)?,
         })
     }
 }

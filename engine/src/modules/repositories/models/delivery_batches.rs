@@ -24,7 +24,8 @@ pub(in crate::modules::repositories) struct DeliveryBatchRow {
     kind: String,
     event: Option<String>,
     created_at: i64,
-    /// For each delivery its customer, or `CUSTOMER.SERIAL` of its booking; separated by spaces.
+    /// For each delivery its recipient, or `CUSTOMER.SERIAL` of its booking, or `RECIPIENT.SERIAL.CUSTOMER` if somebody else hears of
+    /// the booking; separated by spaces.
     recipients: String,
     /// For each delivery its place in a trace, or `-`, separated by spaces; one for all if it is the same; `None` without any.
     traces: Option<String>,
@@ -107,6 +108,10 @@ impl DeliveryBatchRow {
     ) -> Result<Self> {
         let progress = BatchProgress::of(batch, batch.revision)?;
         let recipient = |delivery: &DeliveryRecord| match delivery.booking {
+            Some(booking) if booking.customer() != delivery.customer => {
+                let (customer, serial) = (booking.customer().ulid(), booking.serial());
+                format!("{}.{serial}.{customer}", delivery.customer.ulid())
+            }
             Some(booking) => format!("{}.{}", delivery.customer.ulid(), booking.serial()),
             None => delivery.customer.ulid().to_string(),
         };
@@ -280,16 +285,16 @@ pub(in crate::modules::repositories) fn is_open(states: &str) -> bool {
 }
 
 fn delivery(event: Option<EventId>, recipient: &str, state: char) -> Result<DeliveryRecord> {
-    let (customer, serial) = match recipient.split_once('.') {
-        Some((customer, serial)) => (customer, Some(stored_ulid(serial)?)),
-        None => (recipient, None),
-    };
-    let customer = UserId::from_ulid(stored_ulid(customer)?);
+    let mut parts = recipient.split('.');
+    let user = |text: &str| stored_ulid(text).map(UserId::from_ulid);
+    let recipient = user(parts.next().unwrap_or_default())?;
+    let serial = parts.next().map(stored_ulid).transpose()?;
+    let customer = parts.next().map_or(Ok(recipient), user)?;
     let path = event.zip(serial);
     let booking = path.map(|(event, serial)| BookingId::new(event, customer, serial));
     Ok(DeliveryRecord {
         state: state_of(state)?,
-        ..DeliveryRecord::queued(customer, booking)
+        ..DeliveryRecord::queued(recipient, booking)
     })
 }
 
@@ -348,7 +353,7 @@ mod tests {
         let tenant = TenantId::parse("north").unwrap();
         let customer = |number: u128| UserId::from_ulid(Ulid::from(number));
         let event = EventId::from_ulid(Ulid::from(8));
-        let mut deliveries: Vec<DeliveryRecord> = (0..4)
+        let mut deliveries: Vec<DeliveryRecord> = (0..5)
             .map(|number| DeliveryRecord::queued(customer(number), None))
             .collect();
         deliveries[1] = DeliveryRecord {
@@ -372,13 +377,14 @@ mod tests {
         };
         let booking = BookingId::new(event, customer(3), Ulid::from(99));
         deliveries[3] = DeliveryRecord::queued(customer(3), Some(booking));
+        deliveries[4] = DeliveryRecord::queued(customer(4), Some(booking));
         let mut batch = batch(deliveries);
         batch.claim = Some(BatchClaim {
             holder: "somebody".to_owned(),
         });
         batch.claims = 2;
         let row = DeliveryBatchRow::of(&tenant, &batch).unwrap();
-        assert_eq!(row.states, "qdUq");
+        assert_eq!(row.states, "qdUqq");
         assert_eq!(row.into_type().unwrap(), batch);
     }
 

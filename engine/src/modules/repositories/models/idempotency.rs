@@ -10,7 +10,7 @@ use super::{
     check_ins::CheckInRow,
     events::{EventRow, InventoryRow},
     holds::HoldRow,
-    keys::{millisecond, record, stored_ulid, ulid_key},
+    keys::{at_millisecond, millisecond, record, stored_ulid, ulid_key},
     plugins::PluginSetRow,
     waitlist::WaitlistEntryRow,
 };
@@ -51,6 +51,7 @@ struct TicketAnswer {
     booking: RecordId,
     number: u32,
     ticket_type: String,
+    transferred_at: Option<i64>,
 }
 
 #[derive(Debug, SurrealValue)]
@@ -168,6 +169,7 @@ fn value_of(tenant: &TenantId, answer: &RecordedAnswer) -> Value {
             booking: BookingRow::key(tenant, ticket.id.booking),
             number: ticket.id.number,
             ticket_type: ticket.ticket_type.as_str().to_owned(),
+            transferred_at: ticket.transferred_at.map(millisecond),
         }
         .into_value(),
         RecordedAnswer::Event(parts, notification) => EventAnswer {
@@ -222,7 +224,7 @@ fn answer_of(route: RequestRoute, value: Value) -> Result<RecordedAnswer> {
             }))
         }
         RequestRoute::CheckIns => RecordedAnswer::CheckIn(read::<CheckInRow>(value)?.into_type()?),
-        RequestRoute::CheckInUndos => {
+        RequestRoute::CheckInUndos | RequestRoute::Transfers => {
             RecordedAnswer::Ticket(read::<TicketAnswer>(value)?.into_type()?)
         }
         RequestRoute::Events | RequestRoute::EventCancellations | RequestRoute::TicketTypes => {
@@ -268,6 +270,7 @@ impl TicketAnswer {
             ticket_type: TicketTypeId::new(self.ticket_type),
             status: TicketStatus::Valid,
             code: None,
+            transferred_at: self.transferred_at.map(at_millisecond).transpose()?,
         })
     }
 }

@@ -24,6 +24,7 @@ mod sessions;
 mod staff;
 mod subscriptions;
 mod tenants;
+mod transfers;
 mod unconfirmed;
 mod users;
 mod values;
@@ -78,6 +79,9 @@ pub(in crate::modules::repositories) use sessions::{
 pub(in crate::modules::repositories) use staff::{InvitationRow, TeamRow};
 pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;
+pub(in crate::modules::repositories) use transfers::{
+    ReceivedTicketRow, TicketOwnerRow, TransferRow,
+};
 pub(in crate::modules::repositories) use unconfirmed::UnconfirmedAccountRow;
 pub(in crate::modules::repositories) use users::{
     AccountMailRow, GuestLinksRow, GuestRow, LoginRow, OperatorRow, OwnerRow, SignUpRow,

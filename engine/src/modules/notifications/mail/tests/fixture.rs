@@ -269,6 +269,7 @@ fn offer(event: &Event) -> Hold {
         sale: None,
         details: None,
         claims: Vec::new(),
+        transfers: Vec::new(),
     }
 }
 
