@@ -190,6 +190,8 @@ async fn the_largest_claims_are_taken_together_and_at_the_present_prices() {
     assert_eq!((price(&booking.lines), booking.claims.len()), (0, 1));
     assert_eq!(used(&scene, "k").await, 8_000);
     for number in 0..4 {
+        // The same bytes under another name would be the same version.
+        let component = Component::claiming(&format!("k{number}"), u32::MAX, 1_000, 8);
         let name = format!("more-{number}");
         scene.put_into_use(&name, &component).await;
     }

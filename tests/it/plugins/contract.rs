@@ -114,7 +114,7 @@ async fn a_plugin_sees_what_a_booking_carries_and_no_person_without_leave() {
         (&asked["channel"], &asked["seller"]),
         (&json!("self"), &Value::Null)
     );
-    for person in ["Cara", "Ann", "ann", "north.test"] {
+    for person in ["Cara", "Ann", "north.test"] {
         assert!(!asked.to_string().contains(person), "{person}: {asked}");
     }
 
