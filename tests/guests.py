@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-RUST = ["members-only", "early-bird-price", "branded-mail"]
+RUST = ["members-only", "early-bird-price", "branded-mail", "promo-codes"]
 JAVASCRIPT = ["group-discount"]
 C = ["max-per-customer"]
 PYTHON = ["weekday-pricing"]

@@ -30,7 +30,7 @@ class BookingPolicy(exports.BookingPolicy):
         if percent == 0:
             return Decision_Accept()
         prices = [(line.unit_price_minor * (100 + percent) + 50) // 100 for line in request.lines]
-        return Decision_Adjust(Adjustment(prices, [f"{weekday.capitalize()}s: {percent:+d} %"]))
+        return Decision_Adjust(Adjustment(prices, [f"{weekday.capitalize()}s: {percent:+d} %"], []))
 
     def validate_cancellation(self, request, config):
         return CancellationDecision_Accept()

@@ -29,8 +29,8 @@ impl Component {
     /// Says no to what would give a customer more than this many tickets of an event.
     pub fn at_most(tickets: u32) -> Vec<u8> {
         let book = format!(
-            "(if (result i32) (i32.gt_u (i32.add (i32.load offset=92 (local.get $request))
-                (i32.load offset=8 (i32.load offset=76 (local.get $request)))) (i32.const {tickets}))
+            "(if (result i32) (i32.gt_u (i32.add (i32.load offset=112 (local.get $request))
+                (i32.load offset=8 (i32.load offset=96 (local.get $request)))) (i32.const {tickets}))
               (then {REJECT}) (else {ANSWER}))"
         );
         Self::policy(&book, ANSWER)
@@ -44,7 +44,7 @@ impl Component {
 
     /// Sells a ticket at a price of one more than the policy before.
     pub fn raising() -> Vec<u8> {
-        let price = "(i32.add (i32.const 1) (i32.load offset=12 (i32.load offset=76 (local.get $request))))";
+        let price = "(i32.add (i32.const 1) (i32.load offset=12 (i32.load offset=96 (local.get $request))))";
         Self::policy(&format!("{}{ANSWER}", adjust(price)), ANSWER)
     }
 
@@ -64,7 +64,7 @@ impl Component {
     /// Traps over bookings of this many tickets or more, and says yes to all else.
     pub fn trapping_from(tickets: u32) -> Vec<u8> {
         let book = format!(
-            "(if (i32.ge_u (i32.load offset=8 (i32.load offset=76 (local.get $request))) (i32.const {tickets}))
+            "(if (i32.ge_u (i32.load offset=8 (i32.load offset=96 (local.get $request))) (i32.const {tickets}))
               (then unreachable)) {ANSWER}"
         );
         Self::policy(&book, ANSWER)
@@ -78,7 +78,7 @@ impl Component {
     /// Answers two prices for every line.
     pub fn miscounting() -> Vec<u8> {
         let book = format!(
-            "{}(i32.store (i32.const 72) (i32.const 2)){ANSWER}",
+            "{}(i32.store (i32.const 76) (i32.const 2)){ANSWER}",
             adjust("(i32.const 0)")
         );
         Self::policy(&book, ANSWER)
@@ -107,14 +107,50 @@ impl Component {
     }
 
     fn telling_book(is_loud: bool) -> String {
-        let price = "(i32.load offset=12 (i32.load offset=76 (local.get $request)))";
+        let price = "(i32.load offset=12 (i32.load offset=96 (local.get $request)))";
         let (at, bytes) = if is_loud { (2, 3) } else { (0, 2) };
         format!(
             "{}(i32.store (i32.const 112) (i32.const {at})) (i32.store (i32.const 116) (i32.const {bytes}))
-             (i32.store (i32.const 76) (i32.const 112)) (i32.store (i32.const 80) (i32.const 1))
+             (i32.store (i32.const 80) (i32.const 112)) (i32.store (i32.const 84) (i32.const 1))
              {ANSWER}",
             adjust(price)
         )
+    }
+
+    /// Says yes at the prices that there are, and takes this of a counter, this often.
+    pub fn claiming(key: &str, limit: u32, amount: u32, times: u32) -> Vec<u8> {
+        let mut book = String::new();
+        for (index, byte) in key.bytes().enumerate() {
+            let at = 60_000 + index;
+            book += &format!("(i32.store8 (i32.const {at}) (i32.const {byte}))");
+        }
+        for at in (0..times).map(|index| 1024 + 16 * index) {
+            book += &format!(
+                "(i32.store (i32.const {at}) (i32.const 60000))
+                 (i32.store offset=4 (i32.const {at}) (i32.const {}))
+                 (i32.store offset=8 (i32.const {at}) (i32.const {limit}))
+                 (i32.store offset=12 (i32.const {at}) (i32.const {amount}))",
+                key.len()
+            );
+        }
+        book += &claims(times);
+        Self::policy(&format!("{book}{ANSWER}"), ANSWER)
+    }
+
+    /// Takes one of so many uses of the first code that was typed; without a code it says yes.
+    pub fn claiming_codes(uses: u32) -> Vec<u8> {
+        let book = format!(
+            "(local $code i32)
+             (if (i32.load offset=192 (local.get $request)) (then
+               (local.set $code (i32.load offset=188 (local.get $request)))
+               (i32.store (i32.const 1024) (i32.load (local.get $code)))
+               (i32.store (i32.const 1028) (i32.load offset=4 (local.get $code)))
+               (i32.store (i32.const 1032) (i32.const {uses})) (i32.store (i32.const 1036) (i32.const 1))
+               {}))
+             {ANSWER}",
+            claims(1)
+        );
+        Self::policy(&book, ANSWER)
     }
 
     /// Never ends.
@@ -264,7 +300,7 @@ impl Component {
 
     /// The policy that says yes, under another version of the contract.
     pub fn of_version(version: &str) -> Vec<u8> {
-        parsed(&policy_text(ANSWER, ANSWER, "", "", "").replace("@0.1.0", &format!("@{version}")))
+        parsed(&policy_text(ANSWER, ANSWER, "", "", "").replace("@0.2.0", &format!("@{version}")))
     }
 
     /// The policy that says yes, without the function for cancellations.
@@ -307,9 +343,16 @@ const REJECT: &str = "(block (result i32)
 fn adjust(price: &str) -> String {
     format!(
         "(i32.store (i32.const 96) {price})
-         (i32.store8 (i32.const 64) (i32.const 2))
-         (i32.store (i32.const 68) (i32.const 96)) (i32.store (i32.const 72) (i32.const 1))
-         (i32.store (i32.const 76) (i32.const 0)) (i32.store (i32.const 80) (i32.const 0))"
+         (i32.store8 (i32.const 64) (i32.const 2)) (i32.store8 (i32.const 68) (i32.const 1))
+         (i32.store (i32.const 72) (i32.const 96)) (i32.store (i32.const 76) (i32.const 1))"
+    )
+}
+
+/// Writes an adjustment that leaves the prices, with this many claims at 1024.
+fn claims(count: u32) -> String {
+    format!(
+        "(i32.store8 (i32.const 64) (i32.const 2))
+         (i32.store (i32.const 88) (i32.const 1024)) (i32.store (i32.const 92) (i32.const {count}))"
     )
 }
 
@@ -326,31 +369,57 @@ fn policy_text(book: &str, cancel: &str, core: &str, outer: &str, with: &str) ->
     format!(
         r#"(component
   (type $types-type (instance
-    (type (;0;) (record (field "id" string) (field "name" string) (field "price-minor" u32)))
-    (export (;1;) "ticket-type" (type (eq 0)))
-    (type (;2;) (option string))
-    (type (;3;) (list 1))
-    (type (;4;) (record (field "id" string) (field "version" u32) (field "title" string) (field "starts-at" string)
-      (field "ends-at" 2) (field "time-zone" string) (field "location" 2) (field "currency" string)
-      (field "ticket-types" 3)))
-    (export (;5;) "event" (type (eq 4)))
-    (type (;6;) (record (field "ticket-type" string) (field "quantity" u32) (field "unit-price-minor" u32)))
-    (export (;7;) "line" (type (eq 6)))
-    (type (;8;) (record (field "pseudonym" string) (field "tickets-in-event" u32) (field "email" 2) (field "name" 2)))
-    (export (;9;) "customer" (type (eq 8)))
-    (type (;10;) (record (field "utc" string) (field "local" string)))
-    (export (;11;) "moment" (type (eq 10)))))
-  (import "boxoffice:plugin/types@0.1.0" (instance $types (type $types-type)))
+    (type $text (option string))
+    (type $texts (list string))
+    (type $entry-record (record (field "key" string) (field "value" string)))
+    (export "metadata-entry" (type $entry (eq $entry-record)))
+    (type $metadata (list $entry))
+    (type $ticket-type-record (record (field "id" string) (field "name" string) (field "price-minor" u32)
+      (field "metadata" $metadata)))
+    (export "ticket-type" (type $ticket-type (eq $ticket-type-record)))
+    (type $ticket-types (list $ticket-type))
+    (type $event-record (record (field "id" string) (field "version" u32) (field "title" string)
+      (field "starts-at" string) (field "ends-at" $text) (field "time-zone" string) (field "location" $text)
+      (field "currency" string) (field "ticket-types" $ticket-types) (field "reference" $text)
+      (field "metadata" $metadata)))
+    (export "event" (type (eq $event-record)))
+    (type $line-record (record (field "ticket-type" string) (field "quantity" u32) (field "unit-price-minor" u32)))
+    (export "line" (type (eq $line-record)))
+    (type $customer-record (record (field "pseudonym" string) (field "tickets-in-event" u32) (field "email" $text)
+      (field "name" $text)))
+    (export "customer" (type (eq $customer-record)))
+    (type $value-variant (variant (case "text" string) (case "number" f64) (case "choice" string)
+      (case "choices" $texts) (case "yes-no" bool) (case "date" string)))
+    (export "answer-value" (type $value (eq $value-variant)))
+    (type $answer-record (record (field "question" string) (field "value" $value)))
+    (export "answer" (type $answer (eq $answer-record)))
+    (type $answers (list $answer))
+    (type $attendee-record (record (field "ticket" u32) (field "ticket-type" string) (field "answers" $answers)
+      (field "email" $text) (field "name" $text)))
+    (export "attendee" (type $attendee (eq $attendee-record)))
+    (type $attendees (list $attendee))
+    (type $details-record (record (field "reference" $text) (field "metadata" $metadata) (field "codes" $texts)
+      (field "answers" $answers) (field "attendees" $attendees)))
+    (export "booking-details" (type (eq $details-record)))
+    (type $kind-enum (enum "user" "api-key" "platform"))
+    (export "seller-kind" (type $kind (eq $kind-enum)))
+    (type $seller-record (record (field "kind" $kind) (field "id" $text)))
+    (export "seller" (type (eq $seller-record)))
+    (type $moment-record (record (field "utc" string) (field "local" string)))
+    (export "moment" (type (eq $moment-record)))))
+  (import "boxoffice:plugin/types@0.2.0" (instance $types (type $types-type)))
   (type $host-type (instance
     (type (;0;) (enum "debug" "info" "warn" "error"))
     (export (;1;) "log-level" (type (eq 0)))
     (type (;2;) (func (param "level" 1) (param "message" string)))
     (export "log" (func (type 2)))))
-  (import "boxoffice:plugin/host@0.1.0" (instance $host (type $host-type)))
+  (import "boxoffice:plugin/host@0.2.0" (instance $host (type $host-type)))
   (alias export $types "event" (type $event))
   (alias export $types "line" (type $line))
   (alias export $types "customer" (type $customer))
   (alias export $types "moment" (type $moment))
+  (alias export $types "booking-details" (type $details))
+  (alias export $types "seller" (type $seller))
   (core module $memory-module
     (memory (export "memory") 1)
     (data (i32.const 0) "noNo.")
@@ -380,13 +449,19 @@ fn policy_text(book: &str, cancel: &str, core: &str, outer: &str, with: &str) ->
   (core instance $i (instantiate $m
     (with "env" (instance $memory-instance)) (with "host" (instance $host-core)) {with}))
   (type $lines (list $line))
-  (type $request (record (field "event" $event) (field "lines" $lines) (field "customer" $customer) (field "now" $moment)))
+  (type $any-seller (option $seller))
+  (type $request (record (field "event" $event) (field "lines" $lines) (field "customer" $customer)
+    (field "channel" string) (field "seller" $any-seller) (field "details" $details) (field "now" $moment)))
   (type $cancellation (record (field "event" $event) (field "booking" string) (field "booked-at" string)
-    (field "lines" $lines) (field "customer" $customer) (field "now" $moment)))
+    (field "lines" $lines) (field "customer" $customer) (field "details" $details) (field "now" $moment)))
   (type $rejection (record (field "code" string) (field "reason" string)))
   (type $prices (list u32))
+  (type $any-prices (option $prices))
   (type $messages (list string))
-  (type $adjustment (record (field "unit-prices-minor" $prices) (field "messages" $messages)))
+  (type $claim (record (field "key" string) (field "limit" u32) (field "amount" u32)))
+  (type $claims (list $claim))
+  (type $adjustment (record (field "unit-prices-minor" $any-prices) (field "messages" $messages)
+    (field "claims" $claims)))
   (type $decision (variant (case "accept") (case "reject" $rejection) (case "adjust" $adjustment)))
   (type $cancellation-decision (variant (case "accept") (case "reject" $rejection)))
   (type $book-type (func (param "request" $request) (param "config" string) (result $decision)))
@@ -397,11 +472,12 @@ fn policy_text(book: &str, cancel: &str, core: &str, outer: &str, with: &str) ->
     (export "booking-request" (type $request))
     (export "cancellation-request" (type $cancellation))
     (export "rejection" (type $rejection))
+    (export "claim" (type $claim))
     (export "adjustment" (type $adjustment))
     (export "decision" (type $decision))
     (export "cancellation-decision" (type $cancellation-decision))
     (export "validate-booking" (func $book))
     (export "validate-cancellation" (func $cancel)))
-  (export "boxoffice:plugin/booking-policy@0.1.0" (instance $exported)))"#
+  (export "boxoffice:plugin/booking-policy@0.2.0" (instance $exported)))"#
     )
 }

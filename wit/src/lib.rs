@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_version_is_the_packages() {
-        assert_eq!(version(), "0.1.0");
+        assert_eq!(version(), "0.2.0");
         assert!(WIT.contains(&format!("package {PACKAGE}@{};", version())));
     }
 }

@@ -41,8 +41,11 @@ pub fn judge(request: &PluginRequest, answer: PluginAnswer) -> Result<PluginAnsw
     match (request, answer) {
         (PluginRequest::ValidateBooking(asked), PluginAnswer::Decided(decision)) => {
             let types = &asked.event.ticket_types;
-            let list_prices = asked.lines.iter().map(|line| list_price(line, types));
-            let decision = decided(list_prices, decision)?;
+            let prices = asked.lines.iter().map(|line| LinePrices {
+                list: list_price(line, types),
+                present: line.unit_price_minor,
+            });
+            let decision = decided(prices, decision)?;
             Ok(PluginAnswer::Decided(decision))
         }
         (PluginRequest::ValidateCancellation(_), PluginAnswer::Decided(decision)) => {
@@ -67,12 +70,15 @@ pub fn judge(request: &PluginRequest, answer: PluginAnswer) -> Result<PluginAnsw
 /// # Errors
 /// A sentence about what is wrong.
 pub(crate) fn judge_booking(asked: &BookingView, decision: Decision) -> Result<Decision, String> {
-    let list_prices = asked.lines.iter().map(|line| {
+    let prices = asked.lines.iter().map(|line| {
         let mut types = asked.event.ticket_types.iter();
         let known = types.find(|kind| kind.id == line.ticket_type);
-        known.map_or(line.unit_price_minor, |kind| kind.price_minor)
+        LinePrices {
+            list: known.map_or(line.unit_price_minor, |kind| kind.price_minor),
+            present: line.unit_price_minor,
+        }
     });
-    decided(list_prices, decision)
+    decided(prices, decision)
 }
 
 /// Checks the decision of a native policy about a cancellation, as [`judge`] does.
@@ -116,9 +122,17 @@ pub fn judge_mail(rendered: Rendered) -> Result<Rendered, String> {
     })
 }
 
-/// Checks a decision about lines whose types have these list prices.
+/// The prices of a line of a request.
+struct LinePrices {
+    /// The list price of its type.
+    list: u32,
+    /// What the policy was shown. It may be left as it is, whatever the list price has become since it was agreed on.
+    present: u32,
+}
+
+/// Checks a decision about lines with these prices.
 fn decided(
-    list_prices: impl ExactSizeIterator<Item = u32>,
+    line_prices: impl ExactSizeIterator<Item = LinePrices>,
     decision: Decision,
 ) -> Result<Decision, String> {
     let (prices, messages, claims) = match decision {
@@ -130,17 +144,18 @@ fn decided(
             claims,
         } => (unit_prices_minor, messages, claims),
     };
-    let lines = list_prices.len();
+    let lines = line_prices.len();
     if lines == 0 || prices.len() != lines {
         return Err(format!(
             "it answered {} prices for {lines} lines",
             prices.len()
         ));
     }
-    for (price, list_price) in prices.iter().zip(list_prices) {
-        if u64::from(*price) > u64::from(list_price) * PRICE_FACTOR_MAX {
+    for (price, LinePrices { list, present }) in prices.iter().zip(line_prices) {
+        let most = u64::from(list) * PRICE_FACTOR_MAX;
+        if *price != present && u64::from(*price) > most {
             return Err(format!(
-                "a price of {price} is more than ten times the list price {list_price}"
+                "a price of {price} is more than ten times the list price {list}"
             ));
         }
     }
@@ -170,20 +185,26 @@ fn claims_judged(claims: Vec<Claim>) -> Result<Vec<Claim>, String> {
             claims.len()
         ));
     }
-    for claim in &claims {
-        let key = claim.key.as_str();
-        if key.parse::<ClaimKey>().is_err() {
-            return Err("a claim's key is one line of 1 to 64 characters".to_owned());
-        }
-        if !(1..=Claim::AMOUNT_MAX).contains(&claim.amount) {
-            return Err(format!(
-                "the claim {key} takes {}; it may take 1 to {}",
-                claim.amount,
-                Claim::AMOUNT_MAX
-            ));
-        }
+    let judged = claims.iter();
+    let judged = judged.map(|claim| claim_of(claim.key.as_str(), claim.limit, claim.amount));
+    judged.collect()
+}
+
+/// Makes a claim of what a policy answers, if it can be one.
+///
+/// # Errors
+/// A sentence about what is wrong. The call then counts as failed.
+pub fn claim_of(key: &str, limit: u32, amount: u32) -> Result<Claim, String> {
+    let key: ClaimKey = key
+        .parse()
+        .map_err(|_| "a claim's key is one line of 1 to 64 characters".to_owned())?;
+    let most = Claim::AMOUNT_MAX;
+    if !(1..=most).contains(&amount) {
+        return Err(format!(
+            "the claim {key} takes {amount}; it may take 1 to {most}"
+        ));
     }
-    Ok(claims)
+    Ok(Claim { key, limit, amount })
 }
 
 /// The list price of a line's type. For a type that the event does not have any more, the price in the request
@@ -273,6 +294,45 @@ mod tests {
         ] {
             let fault = judge(&question, adjust(prices, &[])).expect_err("it cannot be meant");
             assert!(fault.contains(reason), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_price_that_is_left_as_it_is_is_valid_whatever_the_list_price_has_become() {
+        let question = asked(&[5_000]);
+        assert!(judge(&question, adjust(&[5_000], &[])).is_ok());
+        assert!(judge(&question, adjust(&[5_001], &[])).is_err());
+    }
+
+    #[test]
+    fn claims_are_few_and_each_takes_something_of_a_counter() {
+        let claiming = |claims: Vec<Claim>| {
+            PluginAnswer::Decided(Decision::Adjust {
+                unit_prices_minor: vec![100],
+                messages: Vec::new(),
+                claims,
+            })
+        };
+        let question = asked(&[100]);
+        let one = claim_of("code:A", 3, 1_000).expect("a claim");
+        assert!(judge(&question, claiming(vec![one.clone(); 8])).is_ok());
+        let fault = judge(&question, claiming(vec![one.clone(); 9]));
+        assert!(fault.expect_err("too many").contains("up to 8 claims"));
+        let large = Claim {
+            amount: 1_001,
+            ..one
+        };
+        assert!(judge(&question, claiming(vec![large])).is_err());
+        for (key, amount) in [
+            ("", 1),
+            (" ", 1),
+            ("a\nb", 1),
+            ("\u{202e}a", 1),
+            (&*"x".repeat(65), 1),
+            ("a", 0),
+            ("a", u32::MAX),
+        ] {
+            assert!(claim_of(key, 1, amount).is_err(), "{key:?} {amount}");
         }
     }
 

@@ -9,6 +9,7 @@ mod judgement;
 mod links;
 mod mailer;
 mod memory_queue;
+mod plugin_requests;
 mod plugins;
 mod policy;
 mod queue;
@@ -20,16 +21,20 @@ pub use crate::types::Lane;
 pub use clock::{Clock, SystemClock};
 pub use fixtures::PluginFixture;
 pub use ids::{IdSource, SeededIds, UlidIds};
-pub use judgement::{judge, judge_mail};
+pub use judgement::{claim_of, judge, judge_mail};
 pub(crate) use judgement::{judge_booking, judge_cancellation};
 pub use links::Links;
 pub use mailer::{FolderMailer, MailOutcome, Mailer, OutgoingMail};
 pub use memory_queue::MemoryQueue;
+pub use plugin_requests::{
+    BookingRequest, CancellationRequest, RenderRequest, RequestAnswer, RequestAttendee,
+    RequestCustomer, RequestDetails, RequestEvent, RequestLine, RequestMoment, RequestSeller,
+    RequestSellerKind, RequestTicketType,
+};
 pub use plugins::{
-    BookingRequest, CallPriority, CancellationRequest, LoadFailure, LoadPurpose, PluginAnswer,
-    PluginCall, PluginCeilings, PluginLogLine, PluginOutcome, PluginRef, PluginRefusal,
-    PluginRequest, PluginRuntime, PluginSource, PluginUsage, RenderRequest, RequestCustomer,
-    RequestEvent, RequestLine, RequestMoment, RequestTicketType,
+    CallPriority, LoadFailure, LoadPurpose, PluginAnswer, PluginCall, PluginCeilings,
+    PluginLogLine, PluginOutcome, PluginRef, PluginRefusal, PluginRequest, PluginRuntime,
+    PluginSource, PluginUsage,
 };
 pub use policy::{
     BookingView, CancellationView, CustomerView, Decision, EventView, HookFailure, LineView,

@@ -6,15 +6,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{
-    BookingView, CancellationView, CustomerView, Decision, EventView, HookFailure, LineView,
-    Rendered,
+    Decision, HookFailure, Rendered,
+    plugin_requests::{BookingRequest, CancellationRequest, RenderRequest},
 };
-use crate::types::{PluginExport, PluginFacts, PluginHash, PluginLimits, TenantId, known_zone};
+use crate::types::{PluginExport, PluginFacts, PluginHash, PluginLimits, TenantId};
 
 /// Runs plugins. Without it an engine has native policies and built-in templates only, and refuses bookings of
 /// tenants with active plugins.
@@ -238,224 +236,9 @@ pub enum PluginAnswer {
     },
 }
 
-/// `booking-request` of the WIT.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct BookingRequest {
-    /// The event to be booked.
-    pub event: RequestEvent,
-    /// The tickets to book.
-    pub lines: Vec<RequestLine>,
-    /// The customer who books.
-    pub customer: RequestCustomer,
-    /// The moment of the call.
-    pub now: RequestMoment,
-}
-
-/// `cancellation-request` of the WIT.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CancellationRequest {
-    /// The booked event.
-    pub event: RequestEvent,
-    /// The booking's id.
-    pub booking: String,
-    /// When it was created.
-    pub booked_at: String,
-    /// The tickets to cancel.
-    pub lines: Vec<RequestLine>,
-    /// The customer who booked.
-    pub customer: RequestCustomer,
-    /// The moment of the call.
-    pub now: RequestMoment,
-}
-
-/// `render-request` of the WIT, its data as JSON.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RenderRequest {
-    /// The notification's kind.
-    pub kind: String,
-    /// BCP 47 tag of the reader's language.
-    pub locale: String,
-    /// The mail's data.
-    pub data: Value,
-}
-
-/// `event` of the WIT.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RequestEvent {
-    /// The event's id.
-    pub id: String,
-    /// Its version.
-    pub version: u32,
-    /// Its name.
-    pub title: String,
-    /// When it begins.
-    pub starts_at: String,
-    /// When it ends.
-    #[serde(default)]
-    pub ends_at: Option<String>,
-    /// Its zone.
-    pub time_zone: String,
-    /// Its place.
-    #[serde(default)]
-    pub location: Option<String>,
-    /// Currency of its prices.
-    pub currency: String,
-    /// Its ticket types.
-    pub ticket_types: Vec<RequestTicketType>,
-}
-
-/// `ticket-type` of the WIT.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RequestTicketType {
-    /// The ticket type.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Its list price.
-    pub price_minor: u32,
-}
-
-/// `line` of the WIT.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RequestLine {
-    /// The ticket type.
-    pub ticket_type: String,
-    /// The number of tickets.
-    pub quantity: u32,
-    /// Price of one.
-    pub unit_price_minor: u32,
-}
-
-/// `customer` of the WIT.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RequestCustomer {
-    /// The customer's pseudonym, unique within the tenant.
-    pub pseudonym: String,
-    /// Tickets of this event the customer holds.
-    pub tickets_in_event: u32,
-    /// Only for plugins that may see personal data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub email: Option<String>,
-    /// Only for plugins that may see personal data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-}
-
-/// `moment` of the WIT.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RequestMoment {
-    /// In UTC.
-    pub utc: String,
-    /// In the event's zone.
-    pub local: String,
-}
-
-impl From<&BookingView> for BookingRequest {
-    fn from(view: &BookingView) -> Self {
-        Self {
-            event: RequestEvent::from(&view.event),
-            lines: view.lines.iter().map(RequestLine::from).collect(),
-            customer: RequestCustomer::from(&view.customer),
-            now: RequestMoment::at(view.now, &view.event.time_zone),
-        }
-    }
-}
-
-impl From<&CancellationView> for CancellationRequest {
-    fn from(view: &CancellationView) -> Self {
-        Self {
-            event: RequestEvent::from(&view.event),
-            booking: view.booking.to_string(),
-            booked_at: view.booked_at.to_string(),
-            lines: view.lines.iter().map(RequestLine::from).collect(),
-            customer: RequestCustomer::from(&view.customer),
-            now: RequestMoment::at(view.now, &view.event.time_zone),
-        }
-    }
-}
-
-impl From<&CustomerView> for RequestCustomer {
-    /// The request without address and name.
-    fn from(customer: &CustomerView) -> Self {
-        Self {
-            pseudonym: customer.pseudonym.clone(),
-            tickets_in_event: customer.tickets_in_event,
-            email: None,
-            name: None,
-        }
-    }
-}
-
-impl From<&EventView> for RequestEvent {
-    fn from(event: &EventView) -> Self {
-        Self {
-            id: event.id.to_string(),
-            // No event is changed four billion times.
-            version: u32::try_from(event.version).unwrap_or(u32::MAX),
-            title: event.title.clone(),
-            starts_at: event.starts_at.to_string(),
-            ends_at: event.ends_at.map(|moment| moment.to_string()),
-            time_zone: event.time_zone.clone(),
-            location: event.location.clone(),
-            currency: event.currency.clone(),
-            ticket_types: event
-                .ticket_types
-                .iter()
-                .map(|kind| RequestTicketType {
-                    id: kind.id.clone(),
-                    name: kind.name.clone(),
-                    price_minor: kind.price_minor,
-                })
-                .collect(),
-        }
-    }
-}
-
-impl From<&LineView> for RequestLine {
-    fn from(line: &LineView) -> Self {
-        Self {
-            ticket_type: line.ticket_type.clone(),
-            quantity: line.quantity,
-            unit_price_minor: line.unit_price_minor,
-        }
-    }
-}
-
-impl RequestMoment {
-    /// Formats a time in UTC and in a zone. An unknown zone counts as UTC.
-    pub fn at(moment: Timestamp, zone: &str) -> Self {
-        let zone = known_zone(zone).unwrap_or(TimeZone::UTC);
-        Self {
-            utc: moment.to_string(),
-            local: moment
-                .to_zoned(zone)
-                .strftime("%Y-%m-%dT%H:%M:%S%:z")
-                .to_string(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_moment_is_told_in_both_zones() {
-        let moment = RequestMoment::at(
-            "2026-11-22T18:30:00Z".parse().expect("a moment"),
-            "Europe/Berlin",
-        );
-        assert_eq!(moment.utc, "2026-11-22T18:30:00Z");
-        assert_eq!(moment.local, "2026-11-22T19:30:00+01:00");
-    }
 
     #[test]
     fn answers_read_as_the_contract_for_fixtures_says() {
@@ -467,7 +250,7 @@ mod tests {
         let text = serde_json::to_string(&adjust).expect("JSON");
         assert_eq!(
             text,
-            r#"{"decision":"adjust","unitPricesMinor":[1],"messages":[]}"#
+            r#"{"decision":"adjust","unitPricesMinor":[1],"messages":[],"claims":[]}"#
         );
         assert_eq!(
             serde_json::from_str::<PluginAnswer>(&text).expect("read back"),

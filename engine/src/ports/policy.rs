@@ -20,11 +20,12 @@ pub struct BookingView {
     pub lines: Vec<LineView>,
     /// The customer.
     pub customer: CustomerView,
-    /// Whether the customer asks, or somebody sells to them. Plugins do not see it.
+    /// Whether the customer asks, or somebody sells to them.
     pub channel: SalesChannel,
-    /// Who sells; `None` if the customer asks. Plugins do not see it.
+    /// Who sells; `None` if the customer asks. A plugin sees the pseudonym of a user.
     pub seller: Option<Seller>,
-    /// What the booking carries beside its tickets: codes, metadata, answers. Plugins do not see it.
+    /// What the booking carries beside its tickets: codes, metadata, answers, attendees. A plugin sees the names and addresses of attendees
+    /// only if it may see the customer's.
     pub details: BookingDetails,
     /// The time of the request, UTC.
     pub now: Timestamp,
@@ -45,7 +46,7 @@ pub struct CancellationView {
     pub lines: Vec<LineView>,
     /// The customer, whose count includes the tickets to cancel.
     pub customer: CustomerView,
-    /// What the booking carries beside its tickets. Plugins do not see it.
+    /// What the booking carries beside its tickets.
     pub details: BookingDetails,
     /// The time of the request, UTC.
     pub now: Timestamp,
@@ -72,9 +73,9 @@ pub struct EventView {
     pub currency: String,
     /// Its ticket types.
     pub ticket_types: Vec<TicketTypeView>,
-    /// The platform's name of it. Plugins do not see it.
+    /// The platform's name of it.
     pub reference: Option<Reference>,
-    /// The platform's own strings. Plugins do not see them.
+    /// The platform's own strings.
     pub metadata: Metadata,
 }
 
@@ -87,7 +88,7 @@ pub struct TicketTypeView {
     pub name: String,
     /// Its list price in minor units.
     pub price_minor: u32,
-    /// The platform's own strings. Plugins do not see them.
+    /// The platform's own strings.
     pub metadata: Metadata,
 }
 
@@ -135,7 +136,7 @@ pub enum Decision {
         /// Texts about the prices, for the customer.
         messages: Vec<String>,
         /// What the booking takes of the tenant's counters; at most 8. A quote takes nothing.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(default)]
         claims: Vec<Claim>,
     },
 }

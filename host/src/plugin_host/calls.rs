@@ -15,6 +15,7 @@ use super::{
     guest::Guest,
     metered::{Cut, Metered},
     settings::CallLimits,
+    sizes,
     wasm_engine::WasmEngine,
 };
 
@@ -39,7 +40,7 @@ pub(super) async fn call(
     request: &PluginRequest,
     config: &str,
 ) -> PluginOutcome {
-    let size = convert::size_of(request) + config.len();
+    let size = sizes::size_of(request) + config.len();
     if size > limits.input_bytes {
         let reason = format!(
             "the plugin would be asked {size} bytes, and {} are allowed",
@@ -146,13 +147,13 @@ async fn ask(
             let Some(policy) = &loaded.policy else {
                 return exports_no("booking-policy");
             };
-            let request = convert::booking(request);
+            let converted = convert::booking(request);
             let policy = policy.instantiate_async(&mut *store).await?;
             let exports = policy.boxoffice_plugin_booking_policy();
             let answer = exports
-                .call_validate_booking(&mut *store, &request, config)
+                .call_validate_booking(&mut *store, &converted, config)
                 .await?;
-            Ok(Ok(convert::decided(answer)))
+            Ok(convert::decided(request, answer))
         }
         PluginRequest::ValidateCancellation(request) => {
             let Some(policy) = &loaded.policy else {
@@ -181,24 +182,7 @@ async fn ask(
 
 /// Refuses answers over the output limit.
 fn bounded(answer: PluginAnswer, limits: &CallLimits) -> Result<PluginAnswer, String> {
-    use boxoffice_engine::ports::Decision;
-    let size = match &answer {
-        PluginAnswer::Decided(Decision::Accept) => 0,
-        PluginAnswer::Decided(Decision::Reject { code, reason }) => code.len() + reason.len(),
-        PluginAnswer::Decided(Decision::Adjust {
-            unit_prices_minor,
-            messages,
-            claims,
-        }) => {
-            let messages: usize = messages.iter().map(String::len).sum();
-            let keys: usize = claims.iter().map(|claim| claim.key.as_str().len()).sum();
-            4 * unit_prices_minor.len() + messages + 8 * claims.len() + keys
-        }
-        PluginAnswer::Rendered { rendered } => {
-            rendered.subject.len() + rendered.text.len() + rendered.html.len()
-        }
-        PluginAnswer::Declined { declined } => declined.len(),
-    };
+    let size = sizes::answer_size(&answer);
     if size > limits.output_bytes {
         return Err(format!(
             "it answered {size} bytes, and {} are allowed",

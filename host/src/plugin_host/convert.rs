@@ -2,9 +2,15 @@
 //!
 //! Called around each call. Pure.
 
-use boxoffice_engine::ports::{
-    BookingRequest, CancellationRequest, Decision, PluginAnswer, PluginRequest, RenderRequest,
-    Rendered, RequestCustomer, RequestEvent, RequestLine, RequestMoment,
+use std::collections::BTreeMap;
+
+use boxoffice_engine::{
+    Metadata,
+    ports::{
+        BookingRequest, CancellationRequest, Decision, PluginAnswer, RenderRequest, Rendered,
+        RequestAnswer, RequestAttendee, RequestCustomer, RequestDetails, RequestEvent, RequestLine,
+        RequestMoment, RequestSeller, RequestSellerKind, claim_of,
+    },
 };
 use boxoffice_wit::host::{
     policy::{
@@ -16,62 +22,14 @@ use boxoffice_wit::host::{
 /// Longest stored reason why a template declines a mail.
 const DECLINED_CHARACTERS_MAX: usize = 300;
 
-/// The approximate size of a request in bytes: its texts, and a little for each number.
-pub(super) fn size_of(request: &PluginRequest) -> usize {
-    match request {
-        PluginRequest::ValidateBooking(request) => {
-            event_size(&request.event)
-                + lines_size(&request.lines)
-                + customer_size(&request.customer)
-        }
-        PluginRequest::ValidateCancellation(request) => {
-            event_size(&request.event)
-                + lines_size(&request.lines)
-                + customer_size(&request.customer)
-                + request.booking.len()
-        }
-        PluginRequest::Render(request) => {
-            request.kind.len() + request.locale.len() + request.data.to_string().len()
-        }
-    }
-}
-
-const NUMBERS_SIZE: usize = 32;
-
-fn event_size(event: &RequestEvent) -> usize {
-    let types: usize = event
-        .ticket_types
-        .iter()
-        .map(|kind| kind.id.len() + kind.name.len() + NUMBERS_SIZE)
-        .sum();
-    let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    event.id.len()
-        + event.title.len()
-        + event.starts_at.len()
-        + optional(&event.ends_at)
-        + optional(&event.location)
-        + event.time_zone.len()
-        + event.currency.len()
-        + types
-}
-
-fn lines_size(lines: &[RequestLine]) -> usize {
-    lines
-        .iter()
-        .map(|line| line.ticket_type.len() + NUMBERS_SIZE)
-        .sum()
-}
-
-fn customer_size(customer: &RequestCustomer) -> usize {
-    let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-    customer.pseudonym.len() + optional(&customer.email) + optional(&customer.name) + NUMBERS_SIZE
-}
-
 pub(super) fn booking(request: &BookingRequest) -> policy::BookingRequest {
     policy::BookingRequest {
         event: event(&request.event),
         lines: lines(&request.lines),
         customer: customer(&request.customer),
+        channel: request.channel.clone(),
+        seller: request.seller.as_ref().map(seller),
+        details: details(&request.details),
         now: moment(&request.now),
     }
 }
@@ -83,6 +41,7 @@ pub(super) fn cancellation(request: &CancellationRequest) -> policy::Cancellatio
         booked_at: request.booked_at.clone(),
         lines: lines(&request.lines),
         customer: customer(&request.customer),
+        details: details(&request.details),
         now: moment(&request.now),
     }
 }
@@ -95,17 +54,30 @@ pub(super) fn render(request: &RenderRequest) -> template::RenderRequest {
     }
 }
 
-/// Converts a decision. The engine checks whether it is valid.
-pub(super) fn decided(decision: policy::Decision) -> PluginAnswer {
-    PluginAnswer::Decided(match decision {
+/// Converts a decision about a request. The engine checks whether it is valid.
+///
+/// # Errors
+/// A claim that is none, as a sentence. The call then counts as failed.
+pub(super) fn decided(
+    request: &BookingRequest,
+    decision: policy::Decision,
+) -> Result<PluginAnswer, String> {
+    Ok(PluginAnswer::Decided(match decision {
         policy::Decision::Accept => Decision::Accept,
         policy::Decision::Reject(rejection) => rejected(rejection),
         policy::Decision::Adjust(adjustment) => Decision::Adjust {
-            unit_prices_minor: adjustment.unit_prices_minor,
+            unit_prices_minor: adjustment.unit_prices_minor.unwrap_or_else(|| {
+                let lines = request.lines.iter();
+                lines.map(|line| line.unit_price_minor).collect()
+            }),
             messages: adjustment.messages,
-            claims: Vec::new(),
+            claims: adjustment
+                .claims
+                .iter()
+                .map(|claim| claim_of(&claim.key, claim.limit, claim.amount))
+                .collect::<Result<_, String>>()?,
         },
-    })
+    }))
 }
 
 /// Converts a decision about a cancellation.
@@ -156,9 +128,70 @@ fn event(event: &RequestEvent) -> wit::Event {
                 id: kind.id.clone(),
                 name: kind.name.clone(),
                 price_minor: kind.price_minor,
+                metadata: metadata(&kind.metadata),
             })
             .collect(),
+        reference: event.reference.clone(),
+        metadata: metadata(&event.metadata),
     }
+}
+
+fn metadata(metadata: &Metadata) -> Vec<wit::MetadataEntry> {
+    let entries = metadata.iter();
+    entries
+        .map(|(key, value)| wit::MetadataEntry {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        })
+        .collect()
+}
+
+fn seller(seller: &RequestSeller) -> wit::Seller {
+    wit::Seller {
+        kind: match seller.kind {
+            RequestSellerKind::User => wit::SellerKind::User,
+            RequestSellerKind::ApiKey => wit::SellerKind::ApiKey,
+            RequestSellerKind::Platform => wit::SellerKind::Platform,
+        },
+        id: seller.id.clone(),
+    }
+}
+
+fn details(details: &RequestDetails) -> wit::BookingDetails {
+    wit::BookingDetails {
+        reference: details.reference.clone(),
+        metadata: metadata(&details.metadata),
+        codes: details.codes.clone(),
+        answers: answers(&details.answers),
+        attendees: details.attendees.iter().map(attendee).collect(),
+    }
+}
+
+fn attendee(attendee: &RequestAttendee) -> wit::Attendee {
+    wit::Attendee {
+        ticket: attendee.ticket,
+        ticket_type: attendee.ticket_type.clone(),
+        answers: answers(&attendee.answers),
+        email: attendee.email.clone(),
+        name: attendee.name.clone(),
+    }
+}
+
+fn answers(answers: &BTreeMap<String, RequestAnswer>) -> Vec<wit::Answer> {
+    let answers = answers.iter();
+    answers
+        .map(|(question, answer)| wit::Answer {
+            question: question.clone(),
+            value: match answer {
+                RequestAnswer::Text(text) => wit::AnswerValue::Text(text.clone()),
+                RequestAnswer::Number(number) => wit::AnswerValue::Number(number.get()),
+                RequestAnswer::Choice(choice) => wit::AnswerValue::Choice(choice.clone()),
+                RequestAnswer::Choices(choices) => wit::AnswerValue::Choices(choices.clone()),
+                RequestAnswer::YesNo(answer) => wit::AnswerValue::YesNo(*answer),
+                RequestAnswer::Date(day) => wit::AnswerValue::Date(day.clone()),
+            },
+        })
+        .collect()
 }
 
 fn lines(lines: &[RequestLine]) -> Vec<wit::Line> {

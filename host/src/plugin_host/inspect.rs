@@ -224,16 +224,17 @@ fn ours(name: &str) -> Result<Option<(&str, String)>, PluginRefusal> {
     if line(version) == line(here) {
         return Ok(Some((interface, version.to_owned())));
     }
-    let which = if line(version) > line(here) {
-        "newer than"
+    let what_to_do = if line(version) > line(here) {
+        "Build it for this version, or ask the operator for a newer host."
     } else {
-        "not the same as"
+        "Build it again for this version: take the folder `wit`, and the library or the bindings beside it, from a new \
+         project of `boxoffice plugin new`."
     };
     refuse(format!(
-        "`{}` is of version {} of the contract, {which} {here}, which this host speaks. Build against \
-         `package {PACKAGE}@{here};`.",
+        "The plugin was built for version {} of the contract (`{}`), and this host speaks {here} \
+         (`package {PACKAGE}@{here};`). {what_to_do}",
+        shown(version),
         shown(name),
-        shown(version)
     ))
 }
 

@@ -23,6 +23,7 @@ mod loading;
 mod metered;
 mod runner;
 mod settings;
+mod sizes;
 mod wasm_engine;
 
 use std::sync::Arc;

@@ -161,7 +161,9 @@ impl PluginHostSettings {
             time: Duration::from_millis(50),
             fuel: 20_000_000,
             memory_bytes: 32 * 1024 * 1024,
-            input_bytes: 64 * 1024,
+            // The metadata of an event and its ticket types, a booking's details and the configuration: 64 KiB each at most, but for
+            // metadata with many characters outside ASCII.
+            input_bytes: 256 * 1024,
             output_bytes: 256 * 1024,
             log_bytes: 8 * 1024,
         };
@@ -173,7 +175,6 @@ impl PluginHostSettings {
                 fuel: 100_000_000,
                 // Text and HTML are bounded to 256 KiB each by the contract.
                 output_bytes: 1024 * 1024,
-                input_bytes: 256 * 1024,
                 ..policy
             },
             tenant_calls_max: 8,

@@ -39,11 +39,9 @@ impl Policy for EarlyBirdPrice {
             "Early bird: {} % off until {} hours before.",
             self.percent_off, self.hours_before
         );
-        Adjustment {
-            unit_prices_minor,
-            messages: vec![message],
-        }
-        .into()
+        Adjustment::prices(unit_prices_minor)
+            .message(message)
+            .into()
     }
 }
 

@@ -3,14 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Imported Functions from `boxoffice:plugin/host@0.1.0`
+// Imported Functions from `boxoffice:plugin/host@0.2.0`
 
-__attribute__((__import_module__("boxoffice:plugin/host@0.1.0"), __import_name__("log")))
+__attribute__((__import_module__("boxoffice:plugin/host@0.2.0"), __import_name__("log")))
 extern void __wasm_import_boxoffice_plugin_host_log(int32_t, uint8_t *, size_t);
 
-// Exported Functions from `boxoffice:plugin/booking-policy@0.1.0`
+// Exported Functions from `boxoffice:plugin/booking-policy@0.2.0`
 
-__attribute__((__weak__, __export_name__("cabi_post_boxoffice:plugin/booking-policy@0.1.0#validate-booking")))
+__attribute__((__weak__, __export_name__("cabi_post_boxoffice:plugin/booking-policy@0.2.0#validate-booking")))
 void __wasm_export_exports_boxoffice_plugin_booking_policy_validate_booking_post_return(uint8_t * arg0) {
   switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
     case 0: {
@@ -26,18 +26,26 @@ void __wasm_export_exports_boxoffice_plugin_booking_policy_validate_booking_post
       break;
     }
     case 2: {
-      size_t len = *((size_t*) (arg0 + (2*sizeof(void*))));
-      if (len > 0) {
-        uint8_t *ptr = *((uint8_t **) (arg0 + sizeof(void*)));
-        for (size_t i = 0; i < len; i++) {
-          uint8_t *base = ptr + i * 4;
-          (void) base;
+      switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + sizeof(void*)))) {
+        case 0: {
+          break;
         }
-        free(ptr);
+        case 1: {
+          size_t len = *((size_t*) (arg0 + (3*sizeof(void*))));
+          if (len > 0) {
+            uint8_t *ptr = *((uint8_t **) (arg0 + (2*sizeof(void*))));
+            for (size_t i = 0; i < len; i++) {
+              uint8_t *base = ptr + i * 4;
+              (void) base;
+            }
+            free(ptr);
+          }
+          break;
+        }
       }
-      size_t len0 = *((size_t*) (arg0 + (4*sizeof(void*))));
+      size_t len0 = *((size_t*) (arg0 + (5*sizeof(void*))));
       if (len0 > 0) {
-        uint8_t *ptr1 = *((uint8_t **) (arg0 + (3*sizeof(void*))));
+        uint8_t *ptr1 = *((uint8_t **) (arg0 + (4*sizeof(void*))));
         for (size_t i2 = 0; i2 < len0; i2++) {
           uint8_t *base = ptr1 + i2 * (2*sizeof(void*));
           (void) base;
@@ -47,12 +55,24 @@ void __wasm_export_exports_boxoffice_plugin_booking_policy_validate_booking_post
         }
         free(ptr1);
       }
+      size_t len3 = *((size_t*) (arg0 + (7*sizeof(void*))));
+      if (len3 > 0) {
+        uint8_t *ptr4 = *((uint8_t **) (arg0 + (6*sizeof(void*))));
+        for (size_t i5 = 0; i5 < len3; i5++) {
+          uint8_t *base = ptr4 + i5 * (8+2*sizeof(void*));
+          (void) base;
+          if ((*((size_t*) (base + sizeof(void*)))) > 0) {
+            free(*((uint8_t **) (base + 0)));
+          }
+        }
+        free(ptr4);
+      }
       break;
     }
   }
 }
 
-__attribute__((__weak__, __export_name__("cabi_post_boxoffice:plugin/booking-policy@0.1.0#validate-cancellation")))
+__attribute__((__weak__, __export_name__("cabi_post_boxoffice:plugin/booking-policy@0.2.0#validate-cancellation")))
 void __wasm_export_exports_boxoffice_plugin_booking_policy_validate_cancellation_post_return(uint8_t * arg0) {
   switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
     case 0: {
@@ -82,13 +102,30 @@ void *cabi_realloc(void *ptr, size_t old_size, size_t align, size_t new_size) {
 }
 
 __attribute__((__aligned__(sizeof(void*))))
-static uint8_t RET_AREA[(5*sizeof(void*))];
+static uint8_t RET_AREA[(8*sizeof(void*))];
 
 // Helper Functions
+
+void boxoffice_plugin_types_metadata_entry_free(boxoffice_plugin_types_metadata_entry_t *ptr) {
+  policy_string_free(&ptr->key);
+  policy_string_free(&ptr->value);
+}
+
+void boxoffice_plugin_types_list_metadata_entry_free(boxoffice_plugin_types_list_metadata_entry_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    boxoffice_plugin_types_metadata_entry_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      boxoffice_plugin_types_metadata_entry_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
 
 void boxoffice_plugin_types_ticket_type_free(boxoffice_plugin_types_ticket_type_t *ptr) {
   policy_string_free(&ptr->id);
   policy_string_free(&ptr->name);
+  boxoffice_plugin_types_list_metadata_entry_free(&ptr->metadata);
 }
 
 void policy_option_string_free(policy_option_string_t *ptr) {
@@ -117,6 +154,8 @@ void boxoffice_plugin_types_event_free(boxoffice_plugin_types_event_t *ptr) {
   policy_option_string_free(&ptr->location);
   policy_string_free(&ptr->currency);
   boxoffice_plugin_types_list_ticket_type_free(&ptr->ticket_types);
+  policy_option_string_free(&ptr->reference);
+  boxoffice_plugin_types_list_metadata_entry_free(&ptr->metadata);
 }
 
 void boxoffice_plugin_types_line_free(boxoffice_plugin_types_line_t *ptr) {
@@ -127,6 +166,90 @@ void boxoffice_plugin_types_customer_free(boxoffice_plugin_types_customer_t *ptr
   policy_string_free(&ptr->pseudonym);
   policy_option_string_free(&ptr->email);
   policy_option_string_free(&ptr->name);
+}
+
+void policy_list_string_free(policy_list_string_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    policy_string_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      policy_string_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
+void boxoffice_plugin_types_answer_value_free(boxoffice_plugin_types_answer_value_t *ptr) {
+  switch ((int32_t) ptr->tag) {
+    case 0: {
+      policy_string_free(&ptr->val.text);
+      break;
+    }
+    case 1: {
+      break;
+    }
+    case 2: {
+      policy_string_free(&ptr->val.choice);
+      break;
+    }
+    case 3: {
+      policy_list_string_free(&ptr->val.choices);
+      break;
+    }
+    case 4: {
+      break;
+    }
+    case 5: {
+      policy_string_free(&ptr->val.date);
+      break;
+    }
+  }
+}
+
+void boxoffice_plugin_types_answer_free(boxoffice_plugin_types_answer_t *ptr) {
+  policy_string_free(&ptr->question);
+  boxoffice_plugin_types_answer_value_free(&ptr->value);
+}
+
+void boxoffice_plugin_types_list_answer_free(boxoffice_plugin_types_list_answer_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    boxoffice_plugin_types_answer_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      boxoffice_plugin_types_answer_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
+void boxoffice_plugin_types_attendee_free(boxoffice_plugin_types_attendee_t *ptr) {
+  policy_string_free(&ptr->ticket_type);
+  boxoffice_plugin_types_list_answer_free(&ptr->answers);
+  policy_option_string_free(&ptr->email);
+  policy_option_string_free(&ptr->name);
+}
+
+void boxoffice_plugin_types_list_attendee_free(boxoffice_plugin_types_list_attendee_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    boxoffice_plugin_types_attendee_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      boxoffice_plugin_types_attendee_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
+void boxoffice_plugin_types_booking_details_free(boxoffice_plugin_types_booking_details_t *ptr) {
+  policy_option_string_free(&ptr->reference);
+  boxoffice_plugin_types_list_metadata_entry_free(&ptr->metadata);
+  policy_list_string_free(&ptr->codes);
+  boxoffice_plugin_types_list_answer_free(&ptr->answers);
+  boxoffice_plugin_types_list_attendee_free(&ptr->attendees);
+}
+
+void boxoffice_plugin_types_seller_free(boxoffice_plugin_types_seller_t *ptr) {
+  policy_option_string_free(&ptr->id);
 }
 
 void boxoffice_plugin_types_moment_free(boxoffice_plugin_types_moment_t *ptr) {
@@ -150,6 +273,14 @@ void exports_boxoffice_plugin_booking_policy_moment_free(exports_boxoffice_plugi
   boxoffice_plugin_types_moment_free(ptr);
 }
 
+void exports_boxoffice_plugin_booking_policy_booking_details_free(exports_boxoffice_plugin_booking_policy_booking_details_t *ptr) {
+  boxoffice_plugin_types_booking_details_free(ptr);
+}
+
+void exports_boxoffice_plugin_booking_policy_seller_free(exports_boxoffice_plugin_booking_policy_seller_t *ptr) {
+  boxoffice_plugin_types_seller_free(ptr);
+}
+
 void exports_boxoffice_plugin_booking_policy_list_line_free(exports_boxoffice_plugin_booking_policy_list_line_t *ptr) {
   size_t list_len = ptr->len;
   if (list_len > 0) {
@@ -161,10 +292,19 @@ void exports_boxoffice_plugin_booking_policy_list_line_free(exports_boxoffice_pl
   }
 }
 
+void exports_boxoffice_plugin_booking_policy_option_seller_free(exports_boxoffice_plugin_booking_policy_option_seller_t *ptr) {
+  if (ptr->is_some) {
+    exports_boxoffice_plugin_booking_policy_seller_free(&ptr->val);
+  }
+}
+
 void exports_boxoffice_plugin_booking_policy_booking_request_free(exports_boxoffice_plugin_booking_policy_booking_request_t *ptr) {
   exports_boxoffice_plugin_booking_policy_event_free(&ptr->event);
   exports_boxoffice_plugin_booking_policy_list_line_free(&ptr->lines);
   exports_boxoffice_plugin_booking_policy_customer_free(&ptr->customer);
+  policy_string_free(&ptr->channel);
+  exports_boxoffice_plugin_booking_policy_option_seller_free(&ptr->seller);
+  exports_boxoffice_plugin_booking_policy_booking_details_free(&ptr->details);
   exports_boxoffice_plugin_booking_policy_moment_free(&ptr->now);
 }
 
@@ -174,12 +314,17 @@ void exports_boxoffice_plugin_booking_policy_cancellation_request_free(exports_b
   policy_string_free(&ptr->booked_at);
   exports_boxoffice_plugin_booking_policy_list_line_free(&ptr->lines);
   exports_boxoffice_plugin_booking_policy_customer_free(&ptr->customer);
+  exports_boxoffice_plugin_booking_policy_booking_details_free(&ptr->details);
   exports_boxoffice_plugin_booking_policy_moment_free(&ptr->now);
 }
 
 void exports_boxoffice_plugin_booking_policy_rejection_free(exports_boxoffice_plugin_booking_policy_rejection_t *ptr) {
   policy_string_free(&ptr->code);
   policy_string_free(&ptr->reason);
+}
+
+void exports_boxoffice_plugin_booking_policy_claim_free(exports_boxoffice_plugin_booking_policy_claim_t *ptr) {
+  policy_string_free(&ptr->key);
 }
 
 void policy_list_u32_free(policy_list_u32_t *ptr) {
@@ -192,20 +337,27 @@ void policy_list_u32_free(policy_list_u32_t *ptr) {
   }
 }
 
-void policy_list_string_free(policy_list_string_t *ptr) {
+void policy_option_list_u32_free(policy_option_list_u32_t *ptr) {
+  if (ptr->is_some) {
+    policy_list_u32_free(&ptr->val);
+  }
+}
+
+void exports_boxoffice_plugin_booking_policy_list_claim_free(exports_boxoffice_plugin_booking_policy_list_claim_t *ptr) {
   size_t list_len = ptr->len;
   if (list_len > 0) {
-    policy_string_t *list_ptr = ptr->ptr;
+    exports_boxoffice_plugin_booking_policy_claim_t *list_ptr = ptr->ptr;
     for (size_t i = 0; i < list_len; i++) {
-      policy_string_free(&list_ptr[i]);
+      exports_boxoffice_plugin_booking_policy_claim_free(&list_ptr[i]);
     }
     free(list_ptr);
   }
 }
 
 void exports_boxoffice_plugin_booking_policy_adjustment_free(exports_boxoffice_plugin_booking_policy_adjustment_t *ptr) {
-  policy_list_u32_free(&ptr->unit_prices_minor);
+  policy_option_list_u32_free(&ptr->unit_prices_minor);
   policy_list_string_free(&ptr->messages);
+  exports_boxoffice_plugin_booking_policy_list_claim_free(&ptr->claims);
 }
 
 void exports_boxoffice_plugin_booking_policy_decision_free(exports_boxoffice_plugin_booking_policy_decision_t *ptr) {
@@ -261,7 +413,7 @@ void boxoffice_plugin_host_log(boxoffice_plugin_host_log_level_t level, policy_s
   __wasm_import_boxoffice_plugin_host_log((int32_t) level, (uint8_t *) (*message).ptr, (*message).len);
 }
 
-__attribute__((__export_name__("boxoffice:plugin/booking-policy@0.1.0#validate-booking")))
+__attribute__((__export_name__("boxoffice:plugin/booking-policy@0.2.0#validate-booking")))
 uint8_t * __wasm_export_exports_boxoffice_plugin_booking_policy_validate_booking(uint8_t * arg) {
   policy_option_string_t option;
   switch ((int32_t) *((uint8_t*) (arg + (7*sizeof(void*))))) {
@@ -288,30 +440,82 @@ uint8_t * __wasm_export_exports_boxoffice_plugin_booking_policy_validate_booking
     }
   }
   policy_option_string_t option1;
-  switch ((int32_t) *((uint8_t*) (arg + (24*sizeof(void*))))) {
+  switch ((int32_t) *((uint8_t*) (arg + (19*sizeof(void*))))) {
     case 0: {
       option1.is_some = false;
       break;
     }
     case 1: {
       option1.is_some = true;
-      option1.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (25*sizeof(void*))))), (*((size_t*) (arg + (26*sizeof(void*))))) };
+      option1.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (20*sizeof(void*))))), (*((size_t*) (arg + (21*sizeof(void*))))) };
       break;
     }
   }
   policy_option_string_t option2;
-  switch ((int32_t) *((uint8_t*) (arg + (27*sizeof(void*))))) {
+  switch ((int32_t) *((uint8_t*) (arg + (29*sizeof(void*))))) {
     case 0: {
       option2.is_some = false;
       break;
     }
     case 1: {
       option2.is_some = true;
-      option2.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (28*sizeof(void*))))), (*((size_t*) (arg + (29*sizeof(void*))))) };
+      option2.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (30*sizeof(void*))))), (*((size_t*) (arg + (31*sizeof(void*))))) };
       break;
     }
   }
-  exports_boxoffice_plugin_booking_policy_booking_request_t arg3 = (exports_boxoffice_plugin_booking_policy_booking_request_t) {
+  policy_option_string_t option3;
+  switch ((int32_t) *((uint8_t*) (arg + (32*sizeof(void*))))) {
+    case 0: {
+      option3.is_some = false;
+      break;
+    }
+    case 1: {
+      option3.is_some = true;
+      option3.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (33*sizeof(void*))))), (*((size_t*) (arg + (34*sizeof(void*))))) };
+      break;
+    }
+  }
+  exports_boxoffice_plugin_booking_policy_option_seller_t option5;
+  switch ((int32_t) *((uint8_t*) (arg + (37*sizeof(void*))))) {
+    case 0: {
+      option5.is_some = false;
+      break;
+    }
+    case 1: {
+      option5.is_some = true;
+      policy_option_string_t option4;
+      switch ((int32_t) *((uint8_t*) (arg + (39*sizeof(void*))))) {
+        case 0: {
+          option4.is_some = false;
+          break;
+        }
+        case 1: {
+          option4.is_some = true;
+          option4.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (40*sizeof(void*))))), (*((size_t*) (arg + (41*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      option5.val = (boxoffice_plugin_types_seller_t) {
+        (boxoffice_plugin_types_seller_kind_t) (int32_t) *((uint8_t*) (arg + (38*sizeof(void*)))),
+        (policy_option_string_t) option4,
+      };
+      break;
+    }
+  }
+  policy_option_string_t option6;
+  switch ((int32_t) *((uint8_t*) (arg + (42*sizeof(void*))))) {
+    case 0: {
+      option6.is_some = false;
+      break;
+    }
+    case 1: {
+      option6.is_some = true;
+      option6.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (43*sizeof(void*))))), (*((size_t*) (arg + (44*sizeof(void*))))) };
+      break;
+    }
+  }
+  exports_boxoffice_plugin_booking_policy_booking_request_t arg10 = (exports_boxoffice_plugin_booking_policy_booking_request_t) {
     (exports_boxoffice_plugin_booking_policy_event_t) (boxoffice_plugin_types_event_t) {
       (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + 0))), (*((size_t*) (arg + sizeof(void*)))) },
       (uint32_t) (uint32_t) (*((int32_t*) (arg + (2*sizeof(void*))))),
@@ -322,22 +526,33 @@ uint8_t * __wasm_export_exports_boxoffice_plugin_booking_policy_validate_booking
       (policy_option_string_t) option0,
       (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (15*sizeof(void*))))), (*((size_t*) (arg + (16*sizeof(void*))))) },
       (boxoffice_plugin_types_list_ticket_type_t) (boxoffice_plugin_types_list_ticket_type_t) { (boxoffice_plugin_types_ticket_type_t*)(*((uint8_t **) (arg + (17*sizeof(void*))))), (*((size_t*) (arg + (18*sizeof(void*))))) },
-    },
-    (exports_boxoffice_plugin_booking_policy_list_line_t) (exports_boxoffice_plugin_booking_policy_list_line_t) { (exports_boxoffice_plugin_booking_policy_line_t*)(*((uint8_t **) (arg + (19*sizeof(void*))))), (*((size_t*) (arg + (20*sizeof(void*))))) },
-    (exports_boxoffice_plugin_booking_policy_customer_t) (boxoffice_plugin_types_customer_t) {
-      (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (21*sizeof(void*))))), (*((size_t*) (arg + (22*sizeof(void*))))) },
-      (uint32_t) (uint32_t) (*((int32_t*) (arg + (23*sizeof(void*))))),
       (policy_option_string_t) option1,
+      (boxoffice_plugin_types_list_metadata_entry_t) (boxoffice_plugin_types_list_metadata_entry_t) { (boxoffice_plugin_types_metadata_entry_t*)(*((uint8_t **) (arg + (22*sizeof(void*))))), (*((size_t*) (arg + (23*sizeof(void*))))) },
+    },
+    (exports_boxoffice_plugin_booking_policy_list_line_t) (exports_boxoffice_plugin_booking_policy_list_line_t) { (exports_boxoffice_plugin_booking_policy_line_t*)(*((uint8_t **) (arg + (24*sizeof(void*))))), (*((size_t*) (arg + (25*sizeof(void*))))) },
+    (exports_boxoffice_plugin_booking_policy_customer_t) (boxoffice_plugin_types_customer_t) {
+      (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (26*sizeof(void*))))), (*((size_t*) (arg + (27*sizeof(void*))))) },
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (28*sizeof(void*))))),
       (policy_option_string_t) option2,
+      (policy_option_string_t) option3,
+    },
+    (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (35*sizeof(void*))))), (*((size_t*) (arg + (36*sizeof(void*))))) },
+    (exports_boxoffice_plugin_booking_policy_option_seller_t) option5,
+    (exports_boxoffice_plugin_booking_policy_booking_details_t) (boxoffice_plugin_types_booking_details_t) {
+      (policy_option_string_t) option6,
+      (boxoffice_plugin_types_list_metadata_entry_t) (boxoffice_plugin_types_list_metadata_entry_t) { (boxoffice_plugin_types_metadata_entry_t*)(*((uint8_t **) (arg + (45*sizeof(void*))))), (*((size_t*) (arg + (46*sizeof(void*))))) },
+      (policy_list_string_t) (policy_list_string_t) { (policy_string_t*)(*((uint8_t **) (arg + (47*sizeof(void*))))), (*((size_t*) (arg + (48*sizeof(void*))))) },
+      (boxoffice_plugin_types_list_answer_t) (boxoffice_plugin_types_list_answer_t) { (boxoffice_plugin_types_answer_t*)(*((uint8_t **) (arg + (49*sizeof(void*))))), (*((size_t*) (arg + (50*sizeof(void*))))) },
+      (boxoffice_plugin_types_list_attendee_t) (boxoffice_plugin_types_list_attendee_t) { (boxoffice_plugin_types_attendee_t*)(*((uint8_t **) (arg + (51*sizeof(void*))))), (*((size_t*) (arg + (52*sizeof(void*))))) },
     },
     (exports_boxoffice_plugin_booking_policy_moment_t) (boxoffice_plugin_types_moment_t) {
-      (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (30*sizeof(void*))))), (*((size_t*) (arg + (31*sizeof(void*))))) },
-      (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (32*sizeof(void*))))), (*((size_t*) (arg + (33*sizeof(void*))))) },
+      (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (53*sizeof(void*))))), (*((size_t*) (arg + (54*sizeof(void*))))) },
+      (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (55*sizeof(void*))))), (*((size_t*) (arg + (56*sizeof(void*))))) },
     },
   };
-  policy_string_t arg4 = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (34*sizeof(void*))))), (*((size_t*) (arg + (35*sizeof(void*))))) };
+  policy_string_t arg11 = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (57*sizeof(void*))))), (*((size_t*) (arg + (58*sizeof(void*))))) };
   exports_boxoffice_plugin_booking_policy_decision_t ret;
-  exports_boxoffice_plugin_booking_policy_validate_booking(&arg3, &arg4, &ret);
+  exports_boxoffice_plugin_booking_policy_validate_booking(&arg10, &arg11, &ret);
   free(arg);
   uint8_t *ptr = (uint8_t *) &RET_AREA;
   switch ((int32_t) (ret).tag) {
@@ -346,28 +561,36 @@ uint8_t * __wasm_export_exports_boxoffice_plugin_booking_policy_validate_booking
       break;
     }
     case 1: {
-      const exports_boxoffice_plugin_booking_policy_rejection_t *payload5 = &(ret).val.reject;
+      const exports_boxoffice_plugin_booking_policy_rejection_t *payload12 = &(ret).val.reject;
       *((int8_t*)(ptr + 0)) = 1;
-      *((size_t*)(ptr + (2*sizeof(void*)))) = ((*payload5).code).len;
-      *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) ((*payload5).code).ptr;
-      *((size_t*)(ptr + (4*sizeof(void*)))) = ((*payload5).reason).len;
-      *((uint8_t **)(ptr + (3*sizeof(void*)))) = (uint8_t *) ((*payload5).reason).ptr;
+      *((size_t*)(ptr + (2*sizeof(void*)))) = ((*payload12).code).len;
+      *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) ((*payload12).code).ptr;
+      *((size_t*)(ptr + (4*sizeof(void*)))) = ((*payload12).reason).len;
+      *((uint8_t **)(ptr + (3*sizeof(void*)))) = (uint8_t *) ((*payload12).reason).ptr;
       break;
     }
     case 2: {
-      const exports_boxoffice_plugin_booking_policy_adjustment_t *payload6 = &(ret).val.adjust;
+      const exports_boxoffice_plugin_booking_policy_adjustment_t *payload13 = &(ret).val.adjust;
       *((int8_t*)(ptr + 0)) = 2;
-      *((size_t*)(ptr + (2*sizeof(void*)))) = ((*payload6).unit_prices_minor).len;
-      *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) ((*payload6).unit_prices_minor).ptr;
-      *((size_t*)(ptr + (4*sizeof(void*)))) = ((*payload6).messages).len;
-      *((uint8_t **)(ptr + (3*sizeof(void*)))) = (uint8_t *) ((*payload6).messages).ptr;
+      if (((*payload13).unit_prices_minor).is_some) {
+        const policy_list_u32_t *payload15 = &((*payload13).unit_prices_minor).val;
+        *((int8_t*)(ptr + sizeof(void*))) = 1;
+        *((size_t*)(ptr + (3*sizeof(void*)))) = (*payload15).len;
+        *((uint8_t **)(ptr + (2*sizeof(void*)))) = (uint8_t *) (*payload15).ptr;
+      } else {
+        *((int8_t*)(ptr + sizeof(void*))) = 0;
+      }
+      *((size_t*)(ptr + (5*sizeof(void*)))) = ((*payload13).messages).len;
+      *((uint8_t **)(ptr + (4*sizeof(void*)))) = (uint8_t *) ((*payload13).messages).ptr;
+      *((size_t*)(ptr + (7*sizeof(void*)))) = ((*payload13).claims).len;
+      *((uint8_t **)(ptr + (6*sizeof(void*)))) = (uint8_t *) ((*payload13).claims).ptr;
       break;
     }
   }
   return ptr;
 }
 
-__attribute__((__export_name__("boxoffice:plugin/booking-policy@0.1.0#validate-cancellation")))
+__attribute__((__export_name__("boxoffice:plugin/booking-policy@0.2.0#validate-cancellation")))
 uint8_t * __wasm_export_exports_boxoffice_plugin_booking_policy_validate_cancellation(uint8_t * arg) {
   policy_option_string_t option;
   switch ((int32_t) *((uint8_t*) (arg + (7*sizeof(void*))))) {
@@ -394,30 +617,54 @@ uint8_t * __wasm_export_exports_boxoffice_plugin_booking_policy_validate_cancell
     }
   }
   policy_option_string_t option1;
-  switch ((int32_t) *((uint8_t*) (arg + (28*sizeof(void*))))) {
+  switch ((int32_t) *((uint8_t*) (arg + (19*sizeof(void*))))) {
     case 0: {
       option1.is_some = false;
       break;
     }
     case 1: {
       option1.is_some = true;
-      option1.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (29*sizeof(void*))))), (*((size_t*) (arg + (30*sizeof(void*))))) };
+      option1.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (20*sizeof(void*))))), (*((size_t*) (arg + (21*sizeof(void*))))) };
       break;
     }
   }
   policy_option_string_t option2;
-  switch ((int32_t) *((uint8_t*) (arg + (31*sizeof(void*))))) {
+  switch ((int32_t) *((uint8_t*) (arg + (33*sizeof(void*))))) {
     case 0: {
       option2.is_some = false;
       break;
     }
     case 1: {
       option2.is_some = true;
-      option2.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (32*sizeof(void*))))), (*((size_t*) (arg + (33*sizeof(void*))))) };
+      option2.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (34*sizeof(void*))))), (*((size_t*) (arg + (35*sizeof(void*))))) };
       break;
     }
   }
-  exports_boxoffice_plugin_booking_policy_cancellation_request_t arg3 = (exports_boxoffice_plugin_booking_policy_cancellation_request_t) {
+  policy_option_string_t option3;
+  switch ((int32_t) *((uint8_t*) (arg + (36*sizeof(void*))))) {
+    case 0: {
+      option3.is_some = false;
+      break;
+    }
+    case 1: {
+      option3.is_some = true;
+      option3.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (37*sizeof(void*))))), (*((size_t*) (arg + (38*sizeof(void*))))) };
+      break;
+    }
+  }
+  policy_option_string_t option4;
+  switch ((int32_t) *((uint8_t*) (arg + (39*sizeof(void*))))) {
+    case 0: {
+      option4.is_some = false;
+      break;
+    }
+    case 1: {
+      option4.is_some = true;
+      option4.val = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (40*sizeof(void*))))), (*((size_t*) (arg + (41*sizeof(void*))))) };
+      break;
+    }
+  }
+  exports_boxoffice_plugin_booking_policy_cancellation_request_t arg8 = (exports_boxoffice_plugin_booking_policy_cancellation_request_t) {
     (exports_boxoffice_plugin_booking_policy_event_t) (boxoffice_plugin_types_event_t) {
       (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + 0))), (*((size_t*) (arg + sizeof(void*)))) },
       (uint32_t) (uint32_t) (*((int32_t*) (arg + (2*sizeof(void*))))),
@@ -428,24 +675,33 @@ uint8_t * __wasm_export_exports_boxoffice_plugin_booking_policy_validate_cancell
       (policy_option_string_t) option0,
       (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (15*sizeof(void*))))), (*((size_t*) (arg + (16*sizeof(void*))))) },
       (boxoffice_plugin_types_list_ticket_type_t) (boxoffice_plugin_types_list_ticket_type_t) { (boxoffice_plugin_types_ticket_type_t*)(*((uint8_t **) (arg + (17*sizeof(void*))))), (*((size_t*) (arg + (18*sizeof(void*))))) },
-    },
-    (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (19*sizeof(void*))))), (*((size_t*) (arg + (20*sizeof(void*))))) },
-    (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (21*sizeof(void*))))), (*((size_t*) (arg + (22*sizeof(void*))))) },
-    (exports_boxoffice_plugin_booking_policy_list_line_t) (exports_boxoffice_plugin_booking_policy_list_line_t) { (exports_boxoffice_plugin_booking_policy_line_t*)(*((uint8_t **) (arg + (23*sizeof(void*))))), (*((size_t*) (arg + (24*sizeof(void*))))) },
-    (exports_boxoffice_plugin_booking_policy_customer_t) (boxoffice_plugin_types_customer_t) {
-      (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (25*sizeof(void*))))), (*((size_t*) (arg + (26*sizeof(void*))))) },
-      (uint32_t) (uint32_t) (*((int32_t*) (arg + (27*sizeof(void*))))),
       (policy_option_string_t) option1,
+      (boxoffice_plugin_types_list_metadata_entry_t) (boxoffice_plugin_types_list_metadata_entry_t) { (boxoffice_plugin_types_metadata_entry_t*)(*((uint8_t **) (arg + (22*sizeof(void*))))), (*((size_t*) (arg + (23*sizeof(void*))))) },
+    },
+    (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (24*sizeof(void*))))), (*((size_t*) (arg + (25*sizeof(void*))))) },
+    (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (26*sizeof(void*))))), (*((size_t*) (arg + (27*sizeof(void*))))) },
+    (exports_boxoffice_plugin_booking_policy_list_line_t) (exports_boxoffice_plugin_booking_policy_list_line_t) { (exports_boxoffice_plugin_booking_policy_line_t*)(*((uint8_t **) (arg + (28*sizeof(void*))))), (*((size_t*) (arg + (29*sizeof(void*))))) },
+    (exports_boxoffice_plugin_booking_policy_customer_t) (boxoffice_plugin_types_customer_t) {
+      (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (30*sizeof(void*))))), (*((size_t*) (arg + (31*sizeof(void*))))) },
+      (uint32_t) (uint32_t) (*((int32_t*) (arg + (32*sizeof(void*))))),
       (policy_option_string_t) option2,
+      (policy_option_string_t) option3,
+    },
+    (exports_boxoffice_plugin_booking_policy_booking_details_t) (boxoffice_plugin_types_booking_details_t) {
+      (policy_option_string_t) option4,
+      (boxoffice_plugin_types_list_metadata_entry_t) (boxoffice_plugin_types_list_metadata_entry_t) { (boxoffice_plugin_types_metadata_entry_t*)(*((uint8_t **) (arg + (42*sizeof(void*))))), (*((size_t*) (arg + (43*sizeof(void*))))) },
+      (policy_list_string_t) (policy_list_string_t) { (policy_string_t*)(*((uint8_t **) (arg + (44*sizeof(void*))))), (*((size_t*) (arg + (45*sizeof(void*))))) },
+      (boxoffice_plugin_types_list_answer_t) (boxoffice_plugin_types_list_answer_t) { (boxoffice_plugin_types_answer_t*)(*((uint8_t **) (arg + (46*sizeof(void*))))), (*((size_t*) (arg + (47*sizeof(void*))))) },
+      (boxoffice_plugin_types_list_attendee_t) (boxoffice_plugin_types_list_attendee_t) { (boxoffice_plugin_types_attendee_t*)(*((uint8_t **) (arg + (48*sizeof(void*))))), (*((size_t*) (arg + (49*sizeof(void*))))) },
     },
     (exports_boxoffice_plugin_booking_policy_moment_t) (boxoffice_plugin_types_moment_t) {
-      (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (34*sizeof(void*))))), (*((size_t*) (arg + (35*sizeof(void*))))) },
-      (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (36*sizeof(void*))))), (*((size_t*) (arg + (37*sizeof(void*))))) },
+      (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (50*sizeof(void*))))), (*((size_t*) (arg + (51*sizeof(void*))))) },
+      (policy_string_t) (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (52*sizeof(void*))))), (*((size_t*) (arg + (53*sizeof(void*))))) },
     },
   };
-  policy_string_t arg4 = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (38*sizeof(void*))))), (*((size_t*) (arg + (39*sizeof(void*))))) };
+  policy_string_t arg9 = (policy_string_t) { (uint8_t*)(*((uint8_t **) (arg + (54*sizeof(void*))))), (*((size_t*) (arg + (55*sizeof(void*))))) };
   exports_boxoffice_plugin_booking_policy_cancellation_decision_t ret;
-  exports_boxoffice_plugin_booking_policy_validate_cancellation(&arg3, &arg4, &ret);
+  exports_boxoffice_plugin_booking_policy_validate_cancellation(&arg8, &arg9, &ret);
   free(arg);
   uint8_t *ptr = (uint8_t *) &RET_AREA;
   switch ((int32_t) (ret).tag) {
@@ -454,12 +710,12 @@ uint8_t * __wasm_export_exports_boxoffice_plugin_booking_policy_validate_cancell
       break;
     }
     case 1: {
-      const exports_boxoffice_plugin_booking_policy_rejection_t *payload5 = &(ret).val.reject;
+      const exports_boxoffice_plugin_booking_policy_rejection_t *payload10 = &(ret).val.reject;
       *((int8_t*)(ptr + 0)) = 1;
-      *((size_t*)(ptr + (2*sizeof(void*)))) = ((*payload5).code).len;
-      *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) ((*payload5).code).ptr;
-      *((size_t*)(ptr + (4*sizeof(void*)))) = ((*payload5).reason).len;
-      *((uint8_t **)(ptr + (3*sizeof(void*)))) = (uint8_t *) ((*payload5).reason).ptr;
+      *((size_t*)(ptr + (2*sizeof(void*)))) = ((*payload10).code).len;
+      *((uint8_t **)(ptr + sizeof(void*))) = (uint8_t *) ((*payload10).code).ptr;
+      *((size_t*)(ptr + (4*sizeof(void*)))) = ((*payload10).reason).len;
+      *((uint8_t **)(ptr + (3*sizeof(void*)))) = (uint8_t *) ((*payload10).reason).ptr;
       break;
     }
   }

@@ -22,6 +22,18 @@
 //! boxoffice_plugin::export_policy!(GroupLimit);
 //! ```
 //!
+//! A yes may change prices, tell the customer something, and take of the tenant's counters:
+//!
+//! ```
+//! use boxoffice_plugin::{Adjustment, Claim, Decision};
+//!
+//! let half_price: Decision = Adjustment::prices(vec![1_250])
+//!     .message("Half price with the code SPRING.")
+//!     .claim(Claim::new("code:SPRING", 100))
+//!     .into();
+//! let once_each: Decision = Adjustment::unchanged().claim(Claim::new("visitor:c-7f3a", 1)).into();
+//! ```
+//!
 //! A plugin that does both implements both traits on one type and calls both macros.
 //!
 //! The type is the plugin's configuration: the tenant's JSON is read into it before each call. The target is
@@ -31,16 +43,19 @@ mod bindings;
 mod configuration;
 mod log;
 mod policies;
+mod requests;
 mod templates;
 mod times;
 
 pub use serde::{self, Deserialize};
 pub use serde_json as json;
 
-pub use bindings::policy::boxoffice::plugin::types::TicketType;
+pub use bindings::policy::boxoffice::plugin::types::{
+    Answer, AnswerValue, Attendee, MetadataEntry, SellerKind, TicketType,
+};
 pub use bindings::policy::exports::boxoffice::plugin::booking_policy::{
-    Adjustment, BookingRequest, CancellationDecision, CancellationRequest, Customer, Decision,
-    Event, Line, Moment, Rejection,
+    Adjustment, BookingDetails, BookingRequest, CancellationDecision, CancellationRequest, Claim,
+    Customer, Decision, Event, Line, Moment, Rejection, Seller,
 };
 pub use bindings::template::exports::boxoffice::plugin::notification_template::Rendered;
 pub use log::{debug, error, info, warn};

@@ -210,7 +210,8 @@ impl Stage {
         let plugins = platform.engine.plugins();
         plugins.activate(&program, activate).await.expect("in use");
         let make = async |tickets: u32| {
-            let body = event_body(json!({"totalTickets": tickets}));
+            let questions = json!([{"id": "why", "label": "Why?", "kind": "text"}]);
+            let body = event_body(json!({"totalTickets": tickets, "questions": questions}));
             owner.post("/api/events", body).await.expect(201)
         };
         let (event, sold_out) = (make(100_000).await, make(1).await);
@@ -233,7 +234,10 @@ impl Stage {
         let id = text(&signed_up["user"]["id"]).to_owned();
         let client = door.token(text(&signed_up["token"]));
         for tickets in [1, 2] {
-            let body = json!({"eventId": self.event["id"], "numTickets": tickets});
+            // The policy is told all of it.
+            let body = json!({"eventId": self.event["id"], "numTickets": tickets, "codes": [mark],
+                "metadata": {"from": mark}, "answers": {"why": mark},
+                "attendees": [{"name": mark, "email": email}]});
             let request = client.request(Method::POST, "/api/bookings").json(&body);
             let request = request.header("Idempotency-Key", format!("order-{number}-{tickets}"));
             Answer::of(request).await.expect(201);

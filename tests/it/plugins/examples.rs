@@ -25,11 +25,21 @@ pub(super) fn example(name: &str) -> Vec<u8> {
 
 /// Uploads an example, waits until it is compiled, and puts it into use.
 pub(super) async fn put_into_use(owner: &Client, name: &str, settings: Value) {
+    put_bytes_into_use(owner, name, &example(name), settings).await;
+}
+
+/// Does the same with a component.
+pub(super) async fn put_bytes_into_use(
+    owner: &Client,
+    name: &str,
+    component: &[u8],
+    settings: Value,
+) {
     let path = format!("/api/plugins/{name}/versions");
     let upload = owner
         .request(Method::POST, &path)
         .header("Content-Type", "application/wasm")
-        .body(example(name));
+        .body(component.to_vec());
     let version = Answer::of(upload).await.expect(202)["version"].clone();
     let path = format!("/api/plugins/versions/{}", text(&version));
     let state = wait_for(Patience::WORK, "an example to be compiled", || async {
@@ -194,6 +204,50 @@ async fn group_discount_is_for_groups() {
         (&group["lines"][0]["unitPriceMinor"], &group["totalMinor"]),
         (&json!(2125), &json!(10_625))
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promo_codes_are_used_as_often_as_the_tenant_says() {
+    let stage = Stage::open().await;
+    stage.platform.may_owe();
+    let event = stage.event(IN_SPRING).await;
+    let (ann, ben, cara) = (
+        stage.customer("ann@north.test").await,
+        stage.customer("ben@north.test").await,
+        stage.customer("cara@north.test").await,
+    );
+    let spring = json!({"percentOff": 20, "uses": 2, "usesPerCustomer": 1});
+    let config = json!({"codes": {"SPRING": spring}});
+    stage
+        .put_into_use("promo-codes", json!({"config": config}))
+        .await;
+    let wish = |code: &str| json!({"eventId": event["id"], "numTickets": 2, "codes": [code]});
+    let quote = ann.client.post("/api/quotes", wish("spring")).await;
+    assert_eq!(quote.expect(200)["totalMinor"], 4_000);
+    let booked = ann.client.post("/api/bookings", wish("spring")).await;
+    let booked = booked.expect(201);
+    assert_eq!(booked["totalMinor"], 4_000);
+    assert_eq!(booked["messages"], json!(["Code SPRING: 20 % off."]));
+    let again = ann.client.post("/api/bookings", wish("SPRING")).await;
+    again.problem(409, "claim-exhausted");
+    let second = ben.client.post("/api/bookings", wish("SPRING")).await;
+    second.expect(201);
+    let third = || cara.client.post("/api/bookings", wish("SPRING"));
+    third().await.problem(409, "claim-exhausted");
+    let unknown = cara.client.post("/api/bookings", wish("SUMMER")).await;
+    let unknown = unknown.problem(409, "policy-rejected");
+    assert_eq!(unknown.member("policyCode"), "unknown-code");
+    assert_eq!(
+        book(&cara, &event, 1).await.expect(201)["totalMinor"],
+        2_500
+    );
+
+    let cancel = format!("/api/bookings/{}/cancel", text(&booked["id"]));
+    ann.client.post(&cancel, json!({})).await.expect(200);
+    third().await.expect(201);
+    let counters = stage.owner.all("/api/claims").await;
+    let spring = counters.iter().find(|one| one["key"] == "promo:SPRING");
+    assert_eq!(spring.expect("the code's counter")["used"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,12 +2,15 @@
 
 mod activation;
 mod broken_uploads;
+mod claims;
+mod contract;
 mod crash;
 mod decisions;
 mod examples;
 mod guests;
 mod hostile;
 mod hosts;
+mod javascript;
 mod judgement;
 mod kept;
 mod limits;

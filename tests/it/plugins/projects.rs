@@ -287,7 +287,7 @@ const DEMO_URL: &str = "http://127.0.0.1:8080";
 
 /// A folder with `boxoffice` as the READMEs call it. It gives `run` more time: a busy machine may need the 50 ms of a policy for
 /// starting its thread.
-fn tools(folder: &TempFolder) -> PathBuf {
+pub(super) fn tools(folder: &TempFolder) -> PathBuf {
     let tools = folder.join("tools");
     std::fs::create_dir(&tools).expect("the folder can be written to");
     let script = format!(
@@ -302,7 +302,7 @@ fn tools(folder: &TempFolder) -> PathBuf {
 }
 
 /// Runs commands in a shell that ends at the first that fails, and answers what they printed.
-async fn shell(lines: &str, place: &Path, tools: &Path) -> String {
+pub(super) async fn shell(lines: &str, place: &Path, tools: &Path) -> String {
     let mut command = Command::new("sh");
     command
         .args(["-euc", lines])

@@ -30,12 +30,22 @@ async fn what_is_no_plugin_is_refused_with_what_it_should_be() {
             Component::of_another_world(),
             &[
                 "`run`",
-                "boxoffice:plugin/booking-policy@0.1.0",
+                "boxoffice:plugin/booking-policy@0.2.0",
                 "boxoffice.wit:",
             ],
         ),
-        (Component::of_version("0.2.0"), &["0.2.0", "newer"]),
-        (Component::of_version("9.0.0"), &["9.0.0", "newer"]),
+        (
+            Component::of_version("0.1.0"),
+            &["built for version 0.1.0", "speaks 0.2.0", "plugin new"],
+        ),
+        (
+            Component::of_version("0.3.0"),
+            &["built for version 0.3.0", "newer"],
+        ),
+        (
+            Component::of_version("9.0.0"),
+            &["built for version 9.0.0", "newer"],
+        ),
         (
             Component::importing("acme:disk/files@1.0.0"),
             &["`acme:disk/files@1.0.0`", "log: func", "boxoffice.wit:"],
@@ -59,9 +69,9 @@ async fn what_is_no_plugin_is_refused_with_what_it_should_be() {
     }
     let (_, loaded) = load_component(&host, "north", &good).await;
     let facts = loaded.expect("a plugin");
-    assert!(facts.decides && !facts.words && facts.wit_version == "0.1.0");
+    assert!(facts.decides && !facts.words && facts.wit_version == "0.2.0");
     // A patch version adds only what this component may do without.
-    let (_, loaded) = load_component(&host, "north", &Component::of_version("0.1.7")).await;
+    let (_, loaded) = load_component(&host, "north", &Component::of_version("0.2.7")).await;
     assert!(loaded.is_ok(), "{loaded:?}");
 }
 

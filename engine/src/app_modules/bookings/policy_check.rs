@@ -14,15 +14,12 @@ use crate::{
         BeforeCancelling, BeforePolicies, BookingIntent, CancelDecision, Placement, PolicyDecision,
         RequestedBooking, RequestedCancellation,
         policy_check::{
-            BookingCheck, DecisionDraft, PolicyOutcome, accepted, cancellation_view,
-            depends_on_set, native_outcome,
+            BookingCheck, DecisionDraft, PolicyOutcome, accepted, cancellation_question,
+            cancellation_view, depends_on_set, native_outcome,
         },
     },
-    ports::{
-        CancellationRequest, CancellationView, Decision, HookFailure, PluginRequest, judge_booking,
-        judge_cancellation,
-    },
-    types::{Booking, EventId, PluginSet, TenantId, UserId},
+    ports::{CancellationView, Decision, HookFailure, judge_booking, judge_cancellation},
+    types::{Booking, Event, EventId, PluginSet, TenantId},
 };
 
 /// Longest time for a native policy; plugins have limits of their own.
@@ -164,7 +161,7 @@ impl EngineContext {
                 let event = event.ok_or_else(|| Error::not_found("event", booking.event))?;
                 let (what, now) = ((&booking, lines.as_slice()), self.context.now());
                 let view = cancellation_view(tenant, what, &event, tickets, now);
-                let asked = self.ask_about_cancellation(&view, booking.customer, &set);
+                let asked = self.ask_about_cancellation(&view, (&booking, &event), &set);
                 if let Err(refusal) = asked.await {
                     let newer = self.newer_set(tenant, &set, &refusal).await;
                     set = newer.ok_or(refusal)?;
@@ -214,9 +211,10 @@ impl EngineContext {
         let customer = request.customer;
         let mut question = None;
         for plugin in set.policies_of(request.event) {
-            let question = question.get_or_insert_with(|| check.question());
+            let question = question.get_or_insert_with(|| check.question(&event));
             check.show_prices(question);
-            self.attach_identity(tenant, plugin, customer, question)
+            let whose = (customer, &check.view.details);
+            self.attach_identity(tenant, plugin, whose, question)
                 .await?;
             let outcome = self
                 .ask_plugin(tenant, plugin, customer, question, &mut check.record)
@@ -234,7 +232,7 @@ impl EngineContext {
     async fn ask_about_cancellation(
         &self,
         view: &CancellationView,
-        customer: UserId,
+        (booking, event): (&Booking, &Event),
         set: &PluginSet,
     ) -> Result<()> {
         for policy in &self.policies {
@@ -244,12 +242,13 @@ impl EngineContext {
         }
         let mut record = DecisionDraft::new(set.version);
         for plugin in set.policies_of(view.event.id) {
-            let question = CancellationRequest::from(view);
-            let mut question = PluginRequest::ValidateCancellation(question);
-            self.attach_identity(&view.tenant, plugin, customer, &mut question)
+            let mut question = cancellation_question(view, booking, event);
+            let (tenant, customer) = (&view.tenant, booking.customer);
+            let whose = (customer, &view.details);
+            self.attach_identity(tenant, plugin, whose, &mut question)
                 .await?;
             let outcome = self
-                .ask_plugin(&view.tenant, plugin, customer, &question, &mut record)
+                .ask_plugin(tenant, plugin, customer, &question, &mut record)
                 .await?;
             accepted(outcome)?;
         }

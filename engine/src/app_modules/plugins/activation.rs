@@ -11,10 +11,13 @@ use crate::{
     modules::{mail_sample, policy_check::unavailable},
     ports::{
         BookingRequest, CallPriority, CancellationRequest, HookFailure, PluginAnswer, PluginCall,
-        PluginFixture, PluginOutcome, PluginRequest, RenderRequest, RequestCustomer, RequestEvent,
-        RequestLine, RequestMoment, RequestTicketType,
+        PluginFixture, PluginOutcome, PluginRequest, RenderRequest, RequestCustomer,
+        RequestDetails, RequestEvent, RequestLine, RequestMoment, RequestTicketType,
     },
-    types::{ActivatePlugin, ActivePlugin, NotificationKind, PluginHash, PluginLimits, TenantId},
+    types::{
+        ActivatePlugin, ActivePlugin, Metadata, NotificationKind, PluginHash, PluginLimits,
+        SalesChannel, TenantId,
+    },
 };
 
 /// The version on trial, and the parameters of its calls.
@@ -214,7 +217,10 @@ impl Plugins {
                 id: "general".to_owned(),
                 name: "General".to_owned(),
                 price_minor: 1_000,
+                metadata: Metadata::default(),
             }],
+            reference: None,
+            metadata: Metadata::default(),
         };
         let lines = vec![RequestLine {
             ticket_type: "general".to_owned(),
@@ -233,6 +239,9 @@ impl Plugins {
                 event: event.clone(),
                 lines: lines.clone(),
                 customer: customer(0),
+                channel: SalesChannel::Own.as_str().to_owned(),
+                seller: None,
+                details: RequestDetails::default(),
                 now: moment.clone(),
             }),
             PluginRequest::ValidateCancellation(CancellationRequest {
@@ -241,6 +250,7 @@ impl Plugins {
                 booked_at: days(-1).to_string(),
                 lines,
                 customer: customer(1),
+                details: RequestDetails::default(),
                 now: moment,
             }),
         ]

@@ -11,14 +11,14 @@ use crate::{
     error::Result,
     modules::{
         NotedCall, is_known_account,
-        policy_check::{DecisionDraft, PolicyOutcome, outcome_of},
+        policy_check::{DecisionDraft, PolicyOutcome, outcome_of, show_identity},
         quarantined,
     },
     ports::{
         CallPriority, HookFailure, PluginCall, PluginOutcome, PluginRef, PluginRequest,
         PluginRuntime,
     },
-    types::{ActivePlugin, PluginExport, PluginHash, TenantId, UserId},
+    types::{ActivePlugin, BookingDetails, PluginExport, PluginHash, TenantId, UserId},
 };
 
 /// How long a request waits while a plugin is loaded on this host. What takes longer refuses the request.
@@ -60,26 +60,20 @@ impl EngineContext {
         }
     }
 
-    /// Adds e-mail address and name if the owner allowed the plugin to see them; takes out those of the question before.
+    /// Adds e-mail address and name of the customer and of attendees if the owner allowed the plugin to see them; takes out those of
+    /// the question before.
     pub(in crate::app_modules) async fn attach_identity(
         &self,
         tenant: &TenantId,
         plugin: &ActivePlugin,
-        customer: UserId,
+        (customer, details): (UserId, &BookingDetails),
         question: &mut PluginRequest,
     ) -> Result<()> {
-        let shown = match question {
-            PluginRequest::ValidateBooking(asked) => &mut asked.customer,
-            PluginRequest::ValidateCancellation(asked) => &mut asked.customer,
-            PluginRequest::Render(_) => return Ok(()),
+        let user = match plugin.sees_identity {
+            true => self.modules.users.find(tenant, customer).await?,
+            false => None,
         };
-        (shown.email, shown.name) = (None, None);
-        if plugin.sees_identity
-            && let Some(user) = self.modules.users.find(tenant, customer).await?
-        {
-            shown.email = Some(user.email.as_str().to_owned());
-            shown.name = Some(user.name.as_str().to_owned());
-        }
+        show_identity(question, user.as_ref().map(|user| (user, details)));
         Ok(())
     }
 

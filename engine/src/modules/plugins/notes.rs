@@ -28,7 +28,7 @@ const LOGS_MAX: u32 = 200;
 /// Slots for a tenant's failed calls of all plugins, used in rotation: the latest of each process. With their
 /// inputs they are 4 MiB at most.
 const FAILED_CALLS_MAX: u32 = 64;
-/// Largest input that is kept with a failed call: the default input limit of policies.
+/// Largest input that is kept with a failed call: more than what a usual event and booking have.
 const FAILED_INPUT_BYTES_MAX: usize = 64 * 1024;
 /// Most records of a tenant per second: they must not slow the calls.
 const NOTES_PER_SECOND_MAX: u32 = 10;

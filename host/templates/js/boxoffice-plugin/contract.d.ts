@@ -4,7 +4,14 @@
  * Words that the other interfaces share. Money is in minor units (cents) of the event's currency, times are
  * RFC 3339 in UTC, ids are opaque: compare them, never take them apart.
  */
-declare module "boxoffice:plugin/types@0.1.0" {
+declare module "boxoffice:plugin/types@0.2.0" {
+  /** A string that the tenant's programs keep with an object. Boxoffice reads nothing from it. */
+  export interface MetadataEntry {
+    /** Unique within the object; 1 to 40 characters. */
+    key: string;
+    /** Up to 500 characters. */
+    value: string;
+  }
   /** What can be booked at an event. */
   export interface TicketType {
     /** Its id, unique within the event. */
@@ -13,6 +20,8 @@ declare module "boxoffice:plugin/types@0.1.0" {
     name: string;
     /** List price of one ticket. */
     priceMinor: number;
+    /** What the tenant's programs keep with it, in order of the keys. */
+    metadata: Array<MetadataEntry>;
   }
   /** The event as it is at this moment. */
   export interface Event {
@@ -34,6 +43,10 @@ declare module "boxoffice:plugin/types@0.1.0" {
     currency: string;
     /** What can be booked, in the organizer's order. */
     ticketTypes: Array<TicketType>;
+    /** The name that the tenant's programs give it. */
+    reference: string | null;
+    /** What the tenant's programs keep with it, in order of the keys. */
+    metadata: Array<MetadataEntry>;
   }
   /** Some tickets of one type. */
   export interface Line {
@@ -58,6 +71,68 @@ declare module "boxoffice:plugin/types@0.1.0" {
     /** Name, only if the tenant's owner allowed it for this plugin. */
     name: string | null;
   }
+  /** The value of an answer, by the kind of its question. */
+  export type AnswerValue =
+    /** Up to 1,000 characters, which may have several lines. */
+    | { tag: "text"; val: string }
+    /** A number, never infinite or NaN. */
+    | { tag: "number"; val: number }
+    /** One of the question's choices. */
+    | { tag: "choice"; val: string }
+    /** Some of the question's choices. */
+    | { tag: "choices"; val: Array<string> }
+    /** Yes or no. */
+    | { tag: "yes-no"; val: boolean }
+    /** A day, such as `2026-11-30`. */
+    | { tag: "date"; val: string };
+  /** An answer to a question that the event asks. Questions that were not answered are left out. */
+  export interface Answer {
+    /** The question's id, unique within the event. */
+    question: string;
+    /** What was answered. */
+    value: AnswerValue;
+  }
+  /** The person who is to have a ticket. */
+  export interface Attendee {
+    /** The ticket's number in the booking, from 1. Numbers follow the lines. */
+    ticket: number;
+    /** `ticket-type.id` of the ticket. */
+    ticketType: string;
+    /** The answers to the questions that are asked per ticket, in order of the questions' ids. */
+    answers: Array<Answer>;
+    /** E-mail address, only if the tenant's owner allowed it for this plugin. */
+    email: string | null;
+    /** Name, only if the tenant's owner allowed it for this plugin. */
+    name: string | null;
+  }
+  /** What a booking carries beside its tickets. */
+  export interface BookingDetails {
+    /** The name that the tenant's programs give the booking. */
+    reference: string | null;
+    /** What the tenant's programs keep with the booking, in order of the keys. */
+    metadata: Array<MetadataEntry>;
+    /**
+     * What the customer typed for policies to judge: up to 10 lines of up to 64 characters, without spaces around
+     * them.
+     */
+    codes: Array<string>;
+    /** The answers to the questions that are asked once per booking, in order of the questions' ids. */
+    answers: Array<Answer>;
+    /** Who is to have which ticket, in order of the tickets. Tickets for which no person was given are left out. */
+    attendees: Array<Attendee>;
+  }
+  /** What kind of seller it is. */
+  export type SellerKind = "user" | "api-key" | "platform";
+  /** Who makes a booking for a customer. */
+  export interface Seller {
+    /** What kind of seller it is. */
+    kind: SellerKind;
+    /**
+     * Of a user a pseudonym, which is made as those of customers are; of a program the id of its API key; none of a
+     * platform.
+     */
+    id: string | null;
+  }
   /** The moment of the call. */
   export interface Moment {
     /** In UTC. */
@@ -68,7 +143,7 @@ declare module "boxoffice:plugin/types@0.1.0" {
 }
 
 /** The only thing that the host does for a plugin. */
-declare module "boxoffice:plugin/host@0.1.0" {
+declare module "boxoffice:plugin/host@0.2.0" {
   /** How important a line is. */
   export type LogLevel = "debug" | "info" | "warn" | "error";
   /** Writes a line into the plugin's log, which the tenant reads. 8 KiB a call are kept, the rest is cut. */
@@ -76,16 +151,27 @@ declare module "boxoffice:plugin/host@0.1.0" {
 }
 
 /** Says whether a booking may be made, and at which prices. */
-declare module "boxoffice:plugin/booking-policy@0.1.0" {
-  export type Event = import("boxoffice:plugin/types@0.1.0").Event;
-  export type Line = import("boxoffice:plugin/types@0.1.0").Line;
-  export type Customer = import("boxoffice:plugin/types@0.1.0").Customer;
-  export type Moment = import("boxoffice:plugin/types@0.1.0").Moment;
+declare module "boxoffice:plugin/booking-policy@0.2.0" {
+  export type Event = import("boxoffice:plugin/types@0.2.0").Event;
+  export type Line = import("boxoffice:plugin/types@0.2.0").Line;
+  export type Customer = import("boxoffice:plugin/types@0.2.0").Customer;
+  export type Moment = import("boxoffice:plugin/types@0.2.0").Moment;
+  export type BookingDetails = import("boxoffice:plugin/types@0.2.0").BookingDetails;
+  export type Seller = import("boxoffice:plugin/types@0.2.0").Seller;
   /** A booking about to be made. */
   export interface BookingRequest {
     event: Event;
     lines: Array<Line>;
     customer: Customer;
+    /**
+     * How it comes about: `self` if the customer makes it, `sold` if somebody makes it for them. Later hosts may
+     * know more channels.
+     */
+    channel: string;
+    /** Who makes it for the customer; none if the customer does. */
+    seller: Seller | null;
+    /** Codes, answers, attendees, and what the tenant's programs keep with it. */
+    details: BookingDetails;
     now: Moment;
   }
   /** A booking about to be cancelled, wholly or in part. */
@@ -99,6 +185,8 @@ declare module "boxoffice:plugin/booking-policy@0.1.0" {
     lines: Array<Line>;
     /** Who it belongs to; `tickets-in-event` counts the tickets to be cancelled, too. */
     customer: Customer;
+    /** What the whole booking carries, without the attendees of tickets that were cancelled before. */
+    details: BookingDetails;
     now: Moment;
   }
   /** A no. */
@@ -108,20 +196,42 @@ declare module "boxoffice:plugin/booking-policy@0.1.0" {
     /** For the customer: one line of up to 300 characters. */
     reason: string;
   }
-  /** A yes at other prices. */
+  /**
+   * What a booking takes of one of the tenant's counters: of the uses of a code, of a member's discounts, of a quota
+   * across events. A counter begins with its first claim, and is the same for all plugins and events of the tenant.
+   * It is taken when the booking or hold is written, exactly, or the request is refused (`claim-exhausted`). What is
+   * cancelled, released or expired is given back. Quotes, dry runs and replays take nothing.
+   */
+  export interface Claim {
+    /** What the counter is called: one line of 1 to 64 characters, such as `code:SPRING`. */
+    key: string;
+    /** What all bookings together may take. */
+    limit: number;
+    /** What this booking takes: 1 to 1,000. */
+    amount: number;
+  }
+  /** A yes that changes prices, tells the customer something, or takes of counters. */
   export interface Adjustment {
-    /** Price of one ticket for each line of the request, in the same order; 0 to ten times the list price. */
-    unitPricesMinor: Array<number>;
+    /**
+     * Price of one ticket for each line of the request, in the same order; 0 to ten times the list price. None
+     * leaves the prices as they are.
+     */
+    unitPricesMinor: Array<number> | null;
     /** What the customer is told about it: up to 10 lines of up to 300 characters. */
     messages: Array<string>;
+    /** What the booking takes of the tenant's counters: up to 8 claims. */
+    claims: Array<Claim>;
   }
   /**
    * What a policy says about a booking. Policies are asked in the tenant's order: the first no is final, and each
-   * sees prices as the one before left them.
+   * sees prices as the one before left them. The claims of all are taken together.
    */
   export type Decision =
+    /** Yes, as it is. */
     | { tag: "accept" }
+    /** No. */
     | { tag: "reject"; val: Rejection }
+    /** Yes, with changes. */
     | { tag: "adjust"; val: Adjustment };
   /** What a policy says about a cancellation. */
   export type CancellationDecision =
@@ -134,7 +244,7 @@ declare module "boxoffice:plugin/booking-policy@0.1.0" {
 }
 
 /** Words a mail. */
-declare module "boxoffice:plugin/notification-template@0.1.0" {
+declare module "boxoffice:plugin/notification-template@0.2.0" {
   /** What is to be worded. */
   export interface RenderRequest {
     /** The notification's kind, such as `booking-confirmed`. */

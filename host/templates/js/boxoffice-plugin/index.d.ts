@@ -1,18 +1,32 @@
 /// <reference path="./contract.d.ts" />
 
-import type { BookingRequest, CancellationDecision, CancellationRequest, Decision } from "boxoffice:plugin/booking-policy@0.1.0";
-import type { Rendered } from "boxoffice:plugin/notification-template@0.1.0";
+import type { BookingRequest, CancellationDecision, CancellationRequest, Claim, Decision } from "boxoffice:plugin/booking-policy@0.2.0";
+import type { Rendered } from "boxoffice:plugin/notification-template@0.2.0";
+import type { Answer, AnswerValue, MetadataEntry } from "boxoffice:plugin/types@0.2.0";
 
 export type {
   Adjustment,
   BookingRequest,
   CancellationDecision,
   CancellationRequest,
+  Claim,
   Decision,
   Rejection,
-} from "boxoffice:plugin/booking-policy@0.1.0";
-export type { Rendered, RenderRequest } from "boxoffice:plugin/notification-template@0.1.0";
-export type { Customer, Event, Line, Moment, TicketType } from "boxoffice:plugin/types@0.1.0";
+} from "boxoffice:plugin/booking-policy@0.2.0";
+export type { Rendered, RenderRequest } from "boxoffice:plugin/notification-template@0.2.0";
+export type {
+  Answer,
+  AnswerValue,
+  Attendee,
+  BookingDetails,
+  Customer,
+  Event,
+  Line,
+  MetadataEntry,
+  Moment,
+  Seller,
+  TicketType,
+} from "boxoffice:plugin/types@0.2.0";
 
 /** A setting of the configuration: takes its value, `undefined` if there is none, and its name; returns it or throws. */
 export type Setting<T> = (value: unknown, name: string) => T;
@@ -49,30 +63,47 @@ export interface TemplateFunctions<S extends Settings> {
   render(mail: Mail, configuration: Configuration<S>): Rendered | null;
 }
 
-/** Makes the export `bookingPolicy`. It checks the configuration, and that prices are whole numbers in range. */
+/** Makes the export `bookingPolicy`. It checks the configuration, and that prices and claims are whole numbers in range. */
 export function policy<S extends Settings = {}>(
   functions: PolicyFunctions<S>,
-): Pick<typeof import("boxoffice:plugin/booking-policy@0.1.0"), "validateBooking" | "validateCancellation">;
+): Pick<typeof import("boxoffice:plugin/booking-policy@0.2.0"), "validateBooking" | "validateCancellation">;
 
 /** Makes the export `notificationTemplate`. It checks the configuration, and that the words are texts. */
 export function template<S extends Settings = {}>(
   functions: TemplateFunctions<S>,
-): Pick<typeof import("boxoffice:plugin/notification-template@0.1.0"), "render">;
+): Pick<typeof import("boxoffice:plugin/notification-template@0.2.0"), "render">;
 
 /** A yes. */
 export function accept(): { tag: "accept" };
+
+/** A yes to a booking at the prices that it has, which tells the customer something, or takes of the tenant's counters. */
+export function accept(changes: { messages?: string[]; claims?: Claim[] }): Decision;
 
 /** A no: a code for programs (1 to 64 of `a-z`, `0-9` and `-`), one line of up to 300 characters for the customer. */
 export function reject(code: string, reason: string): { tag: "reject"; val: { code: string; reason: string } };
 
 /**
  * A yes at other prices: one in minor units for each line of the request, in the same order, each a whole number from 0 to ten
- * times the list price; and up to 10 lines that tell the customer about it.
+ * times the list price; `null` leaves them as they are. Up to 10 lines tell the customer about it, and up to 8 claims take of the
+ * tenant's counters.
  */
 export function adjust(
-  unitPricesMinor: number[],
+  unitPricesMinor: number[] | null,
   messages?: string[],
-): { tag: "adjust"; val: { unitPricesMinor: number[]; messages: string[] } };
+  claims?: Claim[],
+): { tag: "adjust"; val: { unitPricesMinor: number[] | null; messages: string[]; claims: Claim[] } };
+
+/**
+ * Takes an amount (1; up to 1000) of one of the tenant's counters, such as `code:SPRING`, of which all bookings together may take
+ * `limit`. The key is one line of up to 64 characters. What is not left refuses the booking.
+ */
+export function claim(key: string, limit: number, amount?: number): Claim;
+
+/** The answer to a question, `undefined` if there is none: of a booking's details, or of an attendee. */
+export function answer(from: { answers: Answer[] }, question: string): AnswerValue["val"] | undefined;
+
+/** The metadata under a key, `undefined` if there are none: of an event, a ticket type, or a booking's details. */
+export function metadata(from: { metadata: MetadataEntry[] }, key: string): string | undefined;
 
 /** A setting that is a whole number, from `min` (0) to `max` (4294967295). Without a default it must be there. */
 export function wholeNumber(options?: { min?: number; max?: number; default?: number }): Setting<number>;

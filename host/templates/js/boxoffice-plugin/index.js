@@ -4,10 +4,13 @@
 // error: a price of NaN becomes 0, 12.5 becomes 12 and -1 becomes 4294967295. Here such an answer throws instead: the call fails,
 // the booking is refused, and the plugin's log says why. It also takes every u32 for a signed number, which is mended here.
 
-import { log } from "boxoffice:plugin/host@0.1.0";
+import { log } from "boxoffice:plugin/host@0.2.0";
 
 /** The largest price and count of the contract, its `u32`. */
 const U32_MAX = 4_294_967_295;
+
+/** The most that one claim takes. */
+const CLAIM_AMOUNT_MAX = 1000;
 
 /** What a template throws for a kind that it leaves to the built-in words: the `err` of the contract. */
 const NOT_MINE = "not mine";
@@ -54,9 +57,10 @@ export function template({ settings = {}, render }) {
   };
 }
 
-/** A yes. */
-export function accept() {
-  return { tag: "accept" };
+/** A yes. It may tell the customer something, and take of the tenant's counters. */
+export function accept({ messages = [], claims = [] } = {}) {
+  const isPlain = messages.length === 0 && claims.length === 0;
+  return isPlain ? { tag: "accept" } : adjust(null, messages, claims);
 }
 
 /** A no: a code for programs, one line for the customer. */
@@ -64,9 +68,24 @@ export function reject(code, reason) {
   return { tag: "reject", val: { code, reason } };
 }
 
-/** A yes at other prices: one for each line of the request, in the same order. */
-export function adjust(unitPricesMinor, messages = []) {
-  return { tag: "adjust", val: { unitPricesMinor, messages } };
+/** A yes at other prices: one for each line of the request, in the same order; `null` leaves them as they are. */
+export function adjust(unitPricesMinor, messages = [], claims = []) {
+  return { tag: "adjust", val: { unitPricesMinor, messages, claims } };
+}
+
+/** A claim: takes an amount of one of the tenant's counters, of which all bookings together may take `limit`. */
+export function claim(key, limit, amount = 1) {
+  return { key, limit, amount };
+}
+
+/** The answer to a question, `undefined` if there is none: of a booking's details, or of an attendee. */
+export function answer(from, question) {
+  return from.answers.find((one) => one.question === question)?.value.val;
+}
+
+/** The metadata under a key, `undefined` if there are none: of an event, a ticket type, or a booking's details. */
+export function metadata(from, key) {
+  return from.metadata.find((one) => one.key === key)?.value;
 }
 
 /** A setting that is a whole number. */
@@ -112,11 +131,11 @@ function read(settings, config) {
   }
 }
 
-/** A request with every number as it was sent. All numbers of the contract are u32; from 2147483648 on QuickJS shows them negative. */
+/** A request with every number as it was sent. They are u32, and from 2147483648 on QuickJS shows them negative; but not in answers. */
 function asSent(value) {
   if (typeof value === "number") return value >>> 0;
   if (Array.isArray(value)) return value.map(asSent);
-  if (value === null || typeof value !== "object") return value;
+  if (value === null || typeof value !== "object" || value.tag === "number") return value;
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, asSent(member)]));
 }
 
@@ -129,12 +148,12 @@ function checkedDecision(decision, lines) {
     const wanted = lines === undefined ? "accept() or reject(…)" : "accept(), reject(…) or adjust(…)";
     throw new TypeError(`${shown(tag ?? decision)} is no decision; return ${wanted}`);
   }
-  const { unitPricesMinor, messages } = decision.val ?? {};
-  const prices = checkedArray(unitPricesMinor, "unitPricesMinor", checkedPrice);
-  if (prices.length !== lines) {
+  const { unitPricesMinor, messages, claims } = decision.val ?? {};
+  const prices = unitPricesMinor === null ? null : checkedArray(unitPricesMinor, "unitPricesMinor", checkedPrice);
+  if (prices !== null && prices.length !== lines) {
     throw new RangeError(`unitPricesMinor: ${prices.length} prices for ${lines} lines; one for each line is wanted`);
   }
-  return adjust(prices, checkedArray(messages, "messages", checkedText));
+  return adjust(prices, checkedArray(messages, "messages", checkedText), checkedArray(claims, "claims", checkedClaim));
 }
 
 function checkedRendered(rendered) {
@@ -155,7 +174,20 @@ function checkedPrice(price, name) {
   if (!isWhole(price, 0, U32_MAX)) {
     throw new RangeError(`${name}: ${shown(price)} is not a whole number from 0 to ${U32_MAX}; round prices, and check what they are made of`);
   }
-  return GOES_OUT_SIGNED ? price | 0 : price;
+  return asSigned(price);
+}
+
+function checkedClaim(claim, name) {
+  const { key, limit, amount } = claim ?? {};
+  if (!isWhole(limit, 0, U32_MAX)) throw new RangeError(`${name}.limit: ${shown(limit)} is not a whole number from 0 to ${U32_MAX}`);
+  if (!isWhole(amount, 1, CLAIM_AMOUNT_MAX)) {
+    throw new RangeError(`${name}.amount: ${shown(amount)} is not a whole number from 1 to ${CLAIM_AMOUNT_MAX}`);
+  }
+  return { key: checkedText(key, `${name}.key`), limit: asSigned(limit), amount };
+}
+
+function asSigned(number) {
+  return GOES_OUT_SIGNED ? number | 0 : number;
 }
 
 function checkedText(value, name) {

@@ -107,9 +107,14 @@ fn handed_over() -> Vec<Hostile> {
     };
     let adjust = |at: &str, count: &str| {
         format!(
+            "(i32.store8 (i32.const 64) (i32.const 2)) (i32.store8 (i32.const 68) (i32.const 1))
+             (i32.store (i32.const 72) {at}) (i32.store (i32.const 76) {count}) {YES}"
+        )
+    };
+    let claim = |at: &str, count: &str| {
+        format!(
             "(i32.store8 (i32.const 64) (i32.const 2))
-             (i32.store (i32.const 68) {at}) (i32.store (i32.const 72) {count})
-             (i32.store (i32.const 76) (i32.const 0)) (i32.store (i32.const 80) (i32.const 0)) {YES}"
+             (i32.store (i32.const 88) {at}) (i32.store (i32.const 92) {count}) {YES}"
         )
     };
     let log =
@@ -178,6 +183,50 @@ fn handed_over() -> Vec<Hostile> {
             "no price for a line",
             &adjust(zero, zero),
             Ends::Fails("0 prices"),
+        ),
+        book(
+            "prices that are neither there nor not",
+            &format!(
+                "(i32.store8 (i32.const 64) (i32.const 2)) (i32.store8 (i32.const 68) (i32.const 7)) {YES}"
+            ),
+            Ends::Fails("discriminant"),
+        ),
+        book(
+            "four billion claims",
+            &claim(zero, "(i32.const -1)"),
+            Ends::Fails(""),
+        ),
+        book(
+            "claims whose size wraps around",
+            &claim(zero, "(i32.const 0x10000001)"),
+            Ends::Fails(""),
+        ),
+        book(
+            "claims at an odd address",
+            &claim("(i32.const 1)", "(i32.const 1)"),
+            Ends::Fails("align"),
+        ),
+        book(
+            "a claim whose key is behind the memory",
+            &format!(
+                "(i32.store (i32.const 1024) (i32.const 65535)) (i32.store (i32.const 1028) (i32.const 2)) {}",
+                claim("(i32.const 1024)", "(i32.const 1)")
+            ),
+            Ends::Fails(""),
+        ),
+        book(
+            "a claim whose key is no text",
+            &format!(
+                "(i32.store16 (i32.const 2048) (i32.const 0xfeff))
+                 (i32.store (i32.const 1024) (i32.const 2048)) (i32.store (i32.const 1028) (i32.const 2)) {}",
+                claim("(i32.const 1024)", "(i32.const 1)")
+            ),
+            Ends::Fails("utf-8"),
+        ),
+        book(
+            "a claim without a key",
+            &claim("(i32.const 1024)", "(i32.const 1)"),
+            Ends::Fails("key"),
         ),
         book(
             "a log level that is none",

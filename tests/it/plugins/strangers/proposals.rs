@@ -120,7 +120,7 @@ fn proposals() -> Vec<Hostile> {
         ),
         outer(
             "another host of ours",
-            r#"(import "boxoffice:plugin/booking-policy@0.1.0" (instance $back))"#,
+            r#"(import "boxoffice:plugin/booking-policy@0.2.0" (instance $back))"#,
             Ends::Refused("booking-policy"),
         ),
     ]

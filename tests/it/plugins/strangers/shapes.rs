@@ -287,7 +287,7 @@ fn tuples(depth: usize) -> Vec<u8> {
 }
 
 /// Types that the good component has: those of a section behind it come after them.
-const TYPES_OF_GOOD: i64 = 17;
+const TYPES_OF_GOOD: i64 = 23;
 
 fn fields(kind: u8, count: usize) -> Vec<u8> {
     let field = |index: usize| [text(&format!("f{index}")), vec![0x73]].concat();

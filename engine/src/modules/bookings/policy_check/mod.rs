@@ -4,6 +4,7 @@
 //! No failure of a policy is ever a yes. Called by the policy check of app_modules, which asks in order. Pure.
 
 mod record;
+mod requests;
 mod views;
 
 pub(crate) use record::DecisionDraft;
@@ -23,11 +24,11 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::{
         BookingView, CancellationView, CustomerView, Decision, HookFailure, LineView, PluginAnswer,
-        PluginRequest, WhenNotLoaded,
+        PluginRequest, RequestAttendee, RequestCustomer, WhenNotLoaded,
     },
     types::{
         Booking, BookingDetails, BookingLine, Claim, Event, EventStatus, PluginSet, SalesChannel,
-        TenantId,
+        TenantId, User,
     },
 };
 
@@ -125,9 +126,10 @@ impl BookingCheck<'_> {
         Ok(())
     }
 
-    /// What the first plugin is asked.
-    pub(crate) fn question(&self) -> PluginRequest {
-        PluginRequest::ValidateBooking((&self.view).into())
+    /// What the first plugin is asked about a booking of this event.
+    pub(crate) fn question(&self, event: &Event) -> PluginRequest {
+        let questions = &event.details.questions;
+        PluginRequest::ValidateBooking(requests::booking_request(&self.view, questions))
     }
 
     /// The prices as the policy before left them, in a question about this booking.
@@ -183,6 +185,37 @@ pub(crate) fn cancellation_view(
         details: booking.details.as_deref().cloned().unwrap_or_default(),
         now,
     }
+}
+
+/// What a plugin is asked about the cancellation of a view.
+pub(crate) fn cancellation_question(
+    view: &CancellationView,
+    booking: &Booking,
+    event: &Event,
+) -> PluginRequest {
+    let questions = &event.details.questions;
+    let request = requests::cancellation_request(view, booking, questions);
+    PluginRequest::ValidateCancellation(request)
+}
+
+/// Shows a plugin who the customer and the attendees are; `None` takes out what the plugin before may have seen.
+pub(crate) fn show_identity(
+    question: &mut PluginRequest,
+    identity: Option<(&User, &BookingDetails)>,
+) {
+    let (customer, attendees): (&mut RequestCustomer, &mut [RequestAttendee]) = match question {
+        PluginRequest::ValidateBooking(asked) => {
+            (&mut asked.customer, &mut asked.details.attendees)
+        }
+        PluginRequest::ValidateCancellation(asked) => {
+            (&mut asked.customer, &mut asked.details.attendees)
+        }
+        PluginRequest::Render(_) => return,
+    };
+    customer.email = identity.map(|(user, _)| user.email.as_str().to_owned());
+    customer.name = identity.map(|(user, _)| user.name.as_str().to_owned());
+    let holders = identity.map(|(_, details)| &details.ticket_holders);
+    requests::name_attendees(attendees, holders);
 }
 
 /// What a policy changes of a booking that it accepts.

@@ -14,8 +14,8 @@ use crate::{
     types::{ActivePlugin, PluginHash},
 };
 
-/// Largest request that is kept with a decision.
-const KEPT_REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// Largest request that is kept with a decision: as much as the details of a booking may have.
+const KEPT_REQUEST_BYTES_MAX: usize = 64 * 1024;
 
 /// The fields of a `DecisionRecord`.
 #[derive(Serialize)]

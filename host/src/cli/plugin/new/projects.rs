@@ -71,7 +71,7 @@ pub(super) fn fixtures(kind: Kind) -> Vec<File> {
     files
 }
 
-fn rust(kind: Kind) -> [File; 11] {
+fn rust(kind: Kind) -> [File; 12] {
     let source = match kind {
         Kind::Policy => template!("rust/policy/lib.rs"),
         Kind::Template => template!("rust/template/lib.rs"),
@@ -105,6 +105,10 @@ fn rust(kind: Kind) -> [File; 11] {
         (
             "boxoffice-plugin/src/policies.rs",
             template!("rust/boxoffice-plugin/src/policies.rs"),
+        ),
+        (
+            "boxoffice-plugin/src/requests.rs",
+            template!("rust/boxoffice-plugin/src/requests.rs"),
         ),
         (
             "boxoffice-plugin/src/templates.rs",

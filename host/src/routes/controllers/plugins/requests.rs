@@ -128,7 +128,8 @@ pub(in crate::routes) struct PluginUseRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct DryRunRequest {
-    /// `{"export": …, "request": …}`, as in a fixture; `plugins/README.md` describes it.
+    /// `{"export": …, "request": …}`, as in a fixture; `plugins/README.md` describes it. What a booking carries (`details`, with
+    /// codes, metadata, answers and attendees), `channel`, `seller` and metadata may be left out.
     #[schema(value_type = Object)]
     pub(super) question: Map<String, Value>,
     /// The configuration of the trial.

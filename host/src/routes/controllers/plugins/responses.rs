@@ -35,7 +35,7 @@ pub(in crate::routes) struct PluginVersionResponse {
     /// Size of the component.
     size_bytes: u64,
     /// The version of the WIT that it was built for. This and the following fields are empty until the version is ready.
-    #[schema(example = "0.1.0")]
+    #[schema(example = "0.2.0")]
     wit_version: String,
     /// Whether it decides about bookings.
     decides: bool,
@@ -188,7 +188,7 @@ impl From<ActivePlugin> for ActivePluginResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::routes) struct DryRunResponse {
-    /// The answer; null if the call failed.
+    /// The answer; null if the call failed. A yes shows the claims that a booking would make; a trial takes nothing.
     #[schema(value_type = Option<Object>)]
     answer: Option<Value>,
     /// The failure.

@@ -22,6 +22,19 @@ typedef uint8_t boxoffice_plugin_host_log_level_t;
 #define BOXOFFICE_PLUGIN_HOST_LOG_LEVEL_WARN 2
 #define BOXOFFICE_PLUGIN_HOST_LOG_LEVEL_ERROR 3
 
+// A string that the tenant's programs keep with an object. Boxoffice reads nothing from it.
+typedef struct boxoffice_plugin_types_metadata_entry_t {
+  // Unique within the object; 1 to 40 characters.
+  policy_string_t   key;
+  // Up to 500 characters.
+  policy_string_t   value;
+} boxoffice_plugin_types_metadata_entry_t;
+
+typedef struct {
+  boxoffice_plugin_types_metadata_entry_t *ptr;
+  size_t len;
+} boxoffice_plugin_types_list_metadata_entry_t;
+
 // What can be booked at an event.
 typedef struct boxoffice_plugin_types_ticket_type_t {
   // Its id, unique within the event.
@@ -30,6 +43,8 @@ typedef struct boxoffice_plugin_types_ticket_type_t {
   policy_string_t   name;
   // List price of one ticket.
   uint32_t   price_minor;
+  // What the tenant's programs keep with it, in order of the keys.
+  boxoffice_plugin_types_list_metadata_entry_t   metadata;
 } boxoffice_plugin_types_ticket_type_t;
 
 typedef struct {
@@ -62,6 +77,10 @@ typedef struct boxoffice_plugin_types_event_t {
   policy_string_t   currency;
   // What can be booked, in the organizer's order.
   boxoffice_plugin_types_list_ticket_type_t   ticket_types;
+  // The name that the tenant's programs give it.
+  policy_option_string_t   reference;
+  // What the tenant's programs keep with it, in order of the keys.
+  boxoffice_plugin_types_list_metadata_entry_t   metadata;
 } boxoffice_plugin_types_event_t;
 
 // Some tickets of one type.
@@ -87,6 +106,103 @@ typedef struct boxoffice_plugin_types_customer_t {
   policy_option_string_t   name;
 } boxoffice_plugin_types_customer_t;
 
+typedef struct {
+  policy_string_t *ptr;
+  size_t len;
+} policy_list_string_t;
+
+// The value of an answer, by the kind of its question.
+typedef struct boxoffice_plugin_types_answer_value_t {
+  uint8_t tag;
+  union {
+    policy_string_t     text;
+    double     number;
+    policy_string_t     choice;
+    policy_list_string_t     choices;
+    bool     yes_no;
+    policy_string_t     date;
+  } val;
+} boxoffice_plugin_types_answer_value_t;
+
+// Up to 1,000 characters, which may have several lines.
+#define BOXOFFICE_PLUGIN_TYPES_ANSWER_VALUE_TEXT 0
+// A number, never infinite or NaN.
+#define BOXOFFICE_PLUGIN_TYPES_ANSWER_VALUE_NUMBER 1
+// One of the question's choices.
+#define BOXOFFICE_PLUGIN_TYPES_ANSWER_VALUE_CHOICE 2
+// Some of the question's choices.
+#define BOXOFFICE_PLUGIN_TYPES_ANSWER_VALUE_CHOICES 3
+// Yes or no.
+#define BOXOFFICE_PLUGIN_TYPES_ANSWER_VALUE_YES_NO 4
+// A day, such as `2026-11-30`.
+#define BOXOFFICE_PLUGIN_TYPES_ANSWER_VALUE_DATE 5
+
+// An answer to a question that the event asks. Questions that were not answered are left out.
+typedef struct boxoffice_plugin_types_answer_t {
+  // The question's id, unique within the event.
+  policy_string_t   question;
+  // What was answered.
+  boxoffice_plugin_types_answer_value_t   value;
+} boxoffice_plugin_types_answer_t;
+
+typedef struct {
+  boxoffice_plugin_types_answer_t *ptr;
+  size_t len;
+} boxoffice_plugin_types_list_answer_t;
+
+// The person who is to have a ticket.
+typedef struct boxoffice_plugin_types_attendee_t {
+  // The ticket's number in the booking, from 1. Numbers follow the lines.
+  uint32_t   ticket;
+  // `ticket-type.id` of the ticket.
+  policy_string_t   ticket_type;
+  // The answers to the questions that are asked per ticket, in order of the questions' ids.
+  boxoffice_plugin_types_list_answer_t   answers;
+  // E-mail address, only if the tenant's owner allowed it for this plugin.
+  policy_option_string_t   email;
+  // Name, only if the tenant's owner allowed it for this plugin.
+  policy_option_string_t   name;
+} boxoffice_plugin_types_attendee_t;
+
+typedef struct {
+  boxoffice_plugin_types_attendee_t *ptr;
+  size_t len;
+} boxoffice_plugin_types_list_attendee_t;
+
+// What a booking carries beside its tickets.
+typedef struct boxoffice_plugin_types_booking_details_t {
+  // The name that the tenant's programs give the booking.
+  policy_option_string_t   reference;
+  // What the tenant's programs keep with the booking, in order of the keys.
+  boxoffice_plugin_types_list_metadata_entry_t   metadata;
+  // What the customer typed for policies to judge: up to 10 lines of up to 64 characters, without spaces around
+  // them.
+  policy_list_string_t   codes;
+  // The answers to the questions that are asked once per booking, in order of the questions' ids.
+  boxoffice_plugin_types_list_answer_t   answers;
+  // Who is to have which ticket, in order of the tickets. Tickets for which no person was given are left out.
+  boxoffice_plugin_types_list_attendee_t   attendees;
+} boxoffice_plugin_types_booking_details_t;
+
+// What kind of seller it is.
+typedef uint8_t boxoffice_plugin_types_seller_kind_t;
+
+// Somebody of the tenant's team.
+#define BOXOFFICE_PLUGIN_TYPES_SELLER_KIND_USER 0
+// A program with an API key.
+#define BOXOFFICE_PLUGIN_TYPES_SELLER_KIND_API_KEY 1
+// The platform that Boxoffice is part of.
+#define BOXOFFICE_PLUGIN_TYPES_SELLER_KIND_PLATFORM 2
+
+// Who makes a booking for a customer.
+typedef struct boxoffice_plugin_types_seller_t {
+  // What kind of seller it is.
+  boxoffice_plugin_types_seller_kind_t   kind;
+  // Of a user a pseudonym, which is made as those of customers are; of a program the id of its API key; none of a
+  // platform.
+  policy_option_string_t   id;
+} boxoffice_plugin_types_seller_t;
+
 // The moment of the call.
 typedef struct boxoffice_plugin_types_moment_t {
   // In UTC.
@@ -103,16 +219,32 @@ typedef boxoffice_plugin_types_customer_t exports_boxoffice_plugin_booking_polic
 
 typedef boxoffice_plugin_types_moment_t exports_boxoffice_plugin_booking_policy_moment_t;
 
+typedef boxoffice_plugin_types_booking_details_t exports_boxoffice_plugin_booking_policy_booking_details_t;
+
+typedef boxoffice_plugin_types_seller_t exports_boxoffice_plugin_booking_policy_seller_t;
+
 typedef struct {
   exports_boxoffice_plugin_booking_policy_line_t *ptr;
   size_t len;
 } exports_boxoffice_plugin_booking_policy_list_line_t;
+
+typedef struct {
+  bool is_some;
+  exports_boxoffice_plugin_booking_policy_seller_t val;
+} exports_boxoffice_plugin_booking_policy_option_seller_t;
 
 // A booking about to be made.
 typedef struct exports_boxoffice_plugin_booking_policy_booking_request_t {
   exports_boxoffice_plugin_booking_policy_event_t   event;
   exports_boxoffice_plugin_booking_policy_list_line_t   lines;
   exports_boxoffice_plugin_booking_policy_customer_t   customer;
+  // How it comes about: `self` if the customer makes it, `sold` if somebody makes it for them. Later hosts may
+  // know more channels.
+  policy_string_t   channel;
+  // Who makes it for the customer; none if the customer does.
+  exports_boxoffice_plugin_booking_policy_option_seller_t   seller;
+  // Codes, answers, attendees, and what the tenant's programs keep with it.
+  exports_boxoffice_plugin_booking_policy_booking_details_t   details;
   exports_boxoffice_plugin_booking_policy_moment_t   now;
 } exports_boxoffice_plugin_booking_policy_booking_request_t;
 
@@ -127,6 +259,8 @@ typedef struct exports_boxoffice_plugin_booking_policy_cancellation_request_t {
   exports_boxoffice_plugin_booking_policy_list_line_t   lines;
   // Who it belongs to; `tickets-in-event` counts the tickets to be cancelled, too.
   exports_boxoffice_plugin_booking_policy_customer_t   customer;
+  // What the whole booking carries, without the attendees of tickets that were cancelled before.
+  exports_boxoffice_plugin_booking_policy_booking_details_t   details;
   exports_boxoffice_plugin_booking_policy_moment_t   now;
 } exports_boxoffice_plugin_booking_policy_cancellation_request_t;
 
@@ -138,26 +272,47 @@ typedef struct exports_boxoffice_plugin_booking_policy_rejection_t {
   policy_string_t   reason;
 } exports_boxoffice_plugin_booking_policy_rejection_t;
 
+// What a booking takes of one of the tenant's counters: of the uses of a code, of a member's discounts, of a quota
+// across events. A counter begins with its first claim, and is the same for all plugins and events of the tenant.
+// It is taken when the booking or hold is written, exactly, or the request is refused (`claim-exhausted`). What is
+// cancelled, released or expired is given back. Quotes, dry runs and replays take nothing.
+typedef struct exports_boxoffice_plugin_booking_policy_claim_t {
+  // What the counter is called: one line of 1 to 64 characters, such as `code:SPRING`.
+  policy_string_t   key;
+  // What all bookings together may take.
+  uint32_t   limit;
+  // What this booking takes: 1 to 1,000.
+  uint32_t   amount;
+} exports_boxoffice_plugin_booking_policy_claim_t;
+
 typedef struct {
   uint32_t *ptr;
   size_t len;
 } policy_list_u32_t;
 
 typedef struct {
-  policy_string_t *ptr;
-  size_t len;
-} policy_list_string_t;
+  bool is_some;
+  policy_list_u32_t val;
+} policy_option_list_u32_t;
 
-// A yes at other prices.
+typedef struct {
+  exports_boxoffice_plugin_booking_policy_claim_t *ptr;
+  size_t len;
+} exports_boxoffice_plugin_booking_policy_list_claim_t;
+
+// A yes that changes prices, tells the customer something, or takes of counters.
 typedef struct exports_boxoffice_plugin_booking_policy_adjustment_t {
-  // Price of one ticket for each line of the request, in the same order; 0 to ten times the list price.
-  policy_list_u32_t   unit_prices_minor;
+  // Price of one ticket for each line of the request, in the same order; 0 to ten times the list price. None
+  // leaves the prices as they are.
+  policy_option_list_u32_t   unit_prices_minor;
   // What the customer is told about it: up to 10 lines of up to 300 characters.
   policy_list_string_t   messages;
+  // What the booking takes of the tenant's counters: up to 8 claims.
+  exports_boxoffice_plugin_booking_policy_list_claim_t   claims;
 } exports_boxoffice_plugin_booking_policy_adjustment_t;
 
 // What a policy says about a booking. Policies are asked in the tenant's order: the first no is final, and each
-// sees prices as the one before left them.
+// sees prices as the one before left them. The claims of all are taken together.
 typedef struct exports_boxoffice_plugin_booking_policy_decision_t {
   uint8_t tag;
   union {
@@ -166,8 +321,11 @@ typedef struct exports_boxoffice_plugin_booking_policy_decision_t {
   } val;
 } exports_boxoffice_plugin_booking_policy_decision_t;
 
+// Yes, as it is.
 #define EXPORTS_BOXOFFICE_PLUGIN_BOOKING_POLICY_DECISION_ACCEPT 0
+// No.
 #define EXPORTS_BOXOFFICE_PLUGIN_BOOKING_POLICY_DECISION_REJECT 1
+// Yes, with changes.
 #define EXPORTS_BOXOFFICE_PLUGIN_BOOKING_POLICY_DECISION_ADJUST 2
 
 // What a policy says about a cancellation.
@@ -181,15 +339,19 @@ typedef struct exports_boxoffice_plugin_booking_policy_cancellation_decision_t {
 #define EXPORTS_BOXOFFICE_PLUGIN_BOOKING_POLICY_CANCELLATION_DECISION_ACCEPT 0
 #define EXPORTS_BOXOFFICE_PLUGIN_BOOKING_POLICY_CANCELLATION_DECISION_REJECT 1
 
-// Imported Functions from `boxoffice:plugin/host@0.1.0`
+// Imported Functions from `boxoffice:plugin/host@0.2.0`
 // Writes a line into the plugin's log, which the tenant reads. 8 KiB a call are kept, the rest is cut.
 extern void boxoffice_plugin_host_log(boxoffice_plugin_host_log_level_t level, policy_string_t *message);
 
-// Exported Functions from `boxoffice:plugin/booking-policy@0.1.0`
+// Exported Functions from `boxoffice:plugin/booking-policy@0.2.0`
 void exports_boxoffice_plugin_booking_policy_validate_booking(exports_boxoffice_plugin_booking_policy_booking_request_t *request, policy_string_t *config, exports_boxoffice_plugin_booking_policy_decision_t *ret);
 void exports_boxoffice_plugin_booking_policy_validate_cancellation(exports_boxoffice_plugin_booking_policy_cancellation_request_t *request, policy_string_t *config, exports_boxoffice_plugin_booking_policy_cancellation_decision_t *ret);
 
 // Helper Functions
+
+void boxoffice_plugin_types_metadata_entry_free(boxoffice_plugin_types_metadata_entry_t *ptr);
+
+void boxoffice_plugin_types_list_metadata_entry_free(boxoffice_plugin_types_list_metadata_entry_t *ptr);
 
 void boxoffice_plugin_types_ticket_type_free(boxoffice_plugin_types_ticket_type_t *ptr);
 
@@ -203,6 +365,22 @@ void boxoffice_plugin_types_line_free(boxoffice_plugin_types_line_t *ptr);
 
 void boxoffice_plugin_types_customer_free(boxoffice_plugin_types_customer_t *ptr);
 
+void policy_list_string_free(policy_list_string_t *ptr);
+
+void boxoffice_plugin_types_answer_value_free(boxoffice_plugin_types_answer_value_t *ptr);
+
+void boxoffice_plugin_types_answer_free(boxoffice_plugin_types_answer_t *ptr);
+
+void boxoffice_plugin_types_list_answer_free(boxoffice_plugin_types_list_answer_t *ptr);
+
+void boxoffice_plugin_types_attendee_free(boxoffice_plugin_types_attendee_t *ptr);
+
+void boxoffice_plugin_types_list_attendee_free(boxoffice_plugin_types_list_attendee_t *ptr);
+
+void boxoffice_plugin_types_booking_details_free(boxoffice_plugin_types_booking_details_t *ptr);
+
+void boxoffice_plugin_types_seller_free(boxoffice_plugin_types_seller_t *ptr);
+
 void boxoffice_plugin_types_moment_free(boxoffice_plugin_types_moment_t *ptr);
 
 void exports_boxoffice_plugin_booking_policy_event_free(exports_boxoffice_plugin_booking_policy_event_t *ptr);
@@ -213,7 +391,13 @@ void exports_boxoffice_plugin_booking_policy_customer_free(exports_boxoffice_plu
 
 void exports_boxoffice_plugin_booking_policy_moment_free(exports_boxoffice_plugin_booking_policy_moment_t *ptr);
 
+void exports_boxoffice_plugin_booking_policy_booking_details_free(exports_boxoffice_plugin_booking_policy_booking_details_t *ptr);
+
+void exports_boxoffice_plugin_booking_policy_seller_free(exports_boxoffice_plugin_booking_policy_seller_t *ptr);
+
 void exports_boxoffice_plugin_booking_policy_list_line_free(exports_boxoffice_plugin_booking_policy_list_line_t *ptr);
+
+void exports_boxoffice_plugin_booking_policy_option_seller_free(exports_boxoffice_plugin_booking_policy_option_seller_t *ptr);
 
 void exports_boxoffice_plugin_booking_policy_booking_request_free(exports_boxoffice_plugin_booking_policy_booking_request_t *ptr);
 
@@ -221,9 +405,13 @@ void exports_boxoffice_plugin_booking_policy_cancellation_request_free(exports_b
 
 void exports_boxoffice_plugin_booking_policy_rejection_free(exports_boxoffice_plugin_booking_policy_rejection_t *ptr);
 
+void exports_boxoffice_plugin_booking_policy_claim_free(exports_boxoffice_plugin_booking_policy_claim_t *ptr);
+
 void policy_list_u32_free(policy_list_u32_t *ptr);
 
-void policy_list_string_free(policy_list_string_t *ptr);
+void policy_option_list_u32_free(policy_option_list_u32_t *ptr);
+
+void exports_boxoffice_plugin_booking_policy_list_claim_free(exports_boxoffice_plugin_booking_policy_list_claim_t *ptr);
 
 void exports_boxoffice_plugin_booking_policy_adjustment_free(exports_boxoffice_plugin_booking_policy_adjustment_t *ptr);
 

@@ -3,14 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Imported Functions from `boxoffice:plugin/host@0.1.0`
+// Imported Functions from `boxoffice:plugin/host@0.2.0`
 
-__attribute__((__import_module__("boxoffice:plugin/host@0.1.0"), __import_name__("log")))
+__attribute__((__import_module__("boxoffice:plugin/host@0.2.0"), __import_name__("log")))
 extern void __wasm_import_boxoffice_plugin_host_log(int32_t, uint8_t *, size_t);
 
-// Exported Functions from `boxoffice:plugin/notification-template@0.1.0`
+// Exported Functions from `boxoffice:plugin/notification-template@0.2.0`
 
-__attribute__((__weak__, __export_name__("cabi_post_boxoffice:plugin/notification-template@0.1.0#render")))
+__attribute__((__weak__, __export_name__("cabi_post_boxoffice:plugin/notification-template@0.2.0#render")))
 void __wasm_export_exports_boxoffice_plugin_notification_template_render_post_return(uint8_t * arg0) {
   switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
     case 0: {
@@ -101,7 +101,7 @@ void boxoffice_plugin_host_log(boxoffice_plugin_host_log_level_t level, template
   __wasm_import_boxoffice_plugin_host_log((int32_t) level, (uint8_t *) (*message).ptr, (*message).len);
 }
 
-__attribute__((__export_name__("boxoffice:plugin/notification-template@0.1.0#render")))
+__attribute__((__export_name__("boxoffice:plugin/notification-template@0.2.0#render")))
 uint8_t * __wasm_export_exports_boxoffice_plugin_notification_template_render(uint8_t * arg, size_t arg0, uint8_t * arg1, size_t arg2, uint8_t * arg3, size_t arg4, uint8_t * arg5, size_t arg6) {
   exports_boxoffice_plugin_notification_template_render_request_t arg7 = (exports_boxoffice_plugin_notification_template_render_request_t) {
     (template_string_t) (template_string_t) { (uint8_t*)(arg), (arg0) },

@@ -50,11 +50,11 @@ typedef struct {
   } val;
 } exports_boxoffice_plugin_notification_template_result_rendered_string_t;
 
-// Imported Functions from `boxoffice:plugin/host@0.1.0`
+// Imported Functions from `boxoffice:plugin/host@0.2.0`
 // Writes a line into the plugin's log, which the tenant reads. 8 KiB a call are kept, the rest is cut.
 extern void boxoffice_plugin_host_log(boxoffice_plugin_host_log_level_t level, template_string_t *message);
 
-// Exported Functions from `boxoffice:plugin/notification-template@0.1.0`
+// Exported Functions from `boxoffice:plugin/notification-template@0.2.0`
 bool exports_boxoffice_plugin_notification_template_render(exports_boxoffice_plugin_notification_template_render_request_t *request, template_string_t *config, exports_boxoffice_plugin_notification_template_rendered_t *ret, template_string_t *err);
 
 // Helper Functions

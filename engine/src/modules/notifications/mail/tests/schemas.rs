@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The contract's version, which the schemas share: what changes them changes it.
-const PACKAGE: &str = "boxoffice:plugin@0.1.0";
+const PACKAGE: &str = "boxoffice:plugin@0.2.0";
 
 #[test]
 fn schemas_are_what_mails_are_made_of() {
