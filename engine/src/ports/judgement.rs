@@ -117,7 +117,10 @@ pub fn judge_mail(rendered: Rendered) -> Result<Rendered, String> {
 }
 
 /// Checks a decision about lines whose types have these list prices.
-fn decided(
+///
+/// # Errors
+/// A sentence about what is wrong.
+pub(crate) fn decided(
     list_prices: impl ExactSizeIterator<Item = u32>,
     decision: Decision,
 ) -> Result<Decision, String> {
