@@ -2,6 +2,7 @@
 
 mod activation;
 mod broken_uploads;
+mod catalogue;
 mod crash;
 mod decisions;
 mod examples;

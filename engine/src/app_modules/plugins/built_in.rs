@@ -34,7 +34,7 @@ impl Plugins {
     /// Asks a built-in policy, without any effect: nothing is claimed. Without a configuration it gets the example of the catalogue.
     ///
     /// # Errors
-    /// `forbidden`, `not-found`, `field-invalid` or `unknown-field` for a configuration that it does not take.
+    /// `forbidden`, `not-found`, `field-invalid` for a configuration that it does not take.
     pub async fn dry_run_built_in(
         &self,
         caller: &Caller,

@@ -73,7 +73,7 @@ impl Plugins {
     /// decides what the policy decided under any label.
     ///
     /// # Errors
-    /// `forbidden`, `not-found`, `plugin-not-ready`, `plugins-off`, `field-invalid`, `unknown-field`.
+    /// `forbidden`, `not-found`, `plugin-not-ready`, `plugins-off`, `field-invalid`.
     pub async fn replay(
         &self,
         caller: &Caller,

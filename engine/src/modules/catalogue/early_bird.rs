@@ -9,10 +9,10 @@ use super::{
 use crate::ports::{BuiltInBooking, Decision};
 
 settings! {
-    /// Lower prices until a time. Of the offers for a ticket type, the first one in the list that is not over counts.
+    /// Lower prices until a time. Of those for a ticket type, the first one in the list that is not over counts.
     pub(super) struct EarlyBird {
-        /// The offers.
-        offers: Listed<Offer, 50>,
+        /// The prices.
+        prices: Listed<EarlyPrice, 50>,
         /// A text for customers who get a lower price.
         message: Option<Sentence>,
     }
@@ -20,19 +20,19 @@ settings! {
 
 settings! {
     /// A price until a time.
-    struct Offer {
+    struct EarlyPrice {
         /// The ticket types, by id or name. Without it all.
         ticket_types: Option<TicketTypes>,
         /// Until when it counts. At that time it is over.
         until: Deadline,
         /// The price.
-        price: OfferPrice,
+        price: NewPrice,
     }
 }
 
 choice! {
-    /// The price of an offer. A ticket that is cheaper already, by the policy before, stays so.
-    enum OfferPrice {
+    /// The price of a ticket until then. A ticket that is cheaper already, by the policy before, stays so.
+    enum NewPrice {
         /// So many percent off. What is left is rounded half up to a minor unit.
         Percent(Percent),
         /// The price of a ticket in minor units.
@@ -46,22 +46,23 @@ impl Policy for EarlyBird {
     const TITLE: &str = "Early bird";
     const DESCRIPTION: &str = "Tickets cost another price, or a percentage less, until a time or so many days before the \
         event, for each ticket type.";
-    const EXAMPLE: &str = r#"{"offers":[{"until":{"daysBeforeStart":30},"price":{"percent":15}}],"message":"Early bird"}"#;
+    const EXAMPLE: &str = r#"{"prices":[{"until":{"daysBeforeStart":30},"price":{"percent":15}}],"message":"Early bird"}"#;
 
     fn decide(&self, asked: &BuiltInBooking) -> Result<Decision, String> {
         let now = moment_of(&asked.now.utc)?;
         let mut open = Vec::new();
-        for offer in self.offers.iter() {
-            if !offer.until.is_over(&asked.event, now)? {
-                open.push(offer);
+        for early in self.prices.iter() {
+            if !early.until.is_over(&asked.event, now)? {
+                open.push(early);
             }
         }
         let mut prices = Prices::of(asked);
         prices.lower_each(|kind, price| {
-            let about = |offer: &&&Offer| is_about(offer.ticket_types.as_ref(), &asked.event, kind);
-            match open.iter().find(about).map(|offer| offer.price) {
-                Some(OfferPrice::Percent(percent)) => percent.off(price),
-                Some(OfferPrice::PriceMinor(minor)) => minor.get(),
+            let about =
+                |early: &&&EarlyPrice| is_about(early.ticket_types.as_ref(), &asked.event, kind);
+            match open.iter().find(about).map(|early| early.price) {
+                Some(NewPrice::Percent(percent)) => percent.off(price),
+                Some(NewPrice::PriceMinor(minor)) => minor.get(),
                 None => price,
             }
         });
@@ -76,7 +77,7 @@ mod tests {
     use super::super::samples::{asked, decided, fault, prices};
 
     #[test]
-    fn an_offer_counts_until_its_time() {
+    fn a_price_counts_until_its_time() {
         // The question's moment is 2026-11-22T18:30:00Z; its event begins 2026-12-05T18:30:00Z, in Berlin.
         let question = asked(json!({}), 1_000);
         for (until, left) in [
@@ -86,7 +87,7 @@ mod tests {
             (json!({ "daysBeforeStart": 13 }), None),
             (json!({ "daysBeforeStart": 3650 }), None),
         ] {
-            let config = json!({ "offers": [{ "until": until, "price": { "priceMinor": 800 } }] });
+            let config = json!({ "prices": [{ "until": until, "price": { "priceMinor": 800 } }] });
             assert_eq!(
                 prices(&decided("early-bird", &config, &question)),
                 left,
@@ -98,7 +99,7 @@ mod tests {
     #[test]
     fn days_before_the_start_are_days_of_the_events_zone() {
         // Clocks go back on 2026-10-25 in Berlin: a day before 18:30 local is 25 hours.
-        let mut config = json!({ "offers": [{ "until": { "daysBeforeStart": 1 }, "price": { "percent": 50 } }] });
+        let mut config = json!({ "prices": [{ "until": { "daysBeforeStart": 1 }, "price": { "percent": 50 } }] });
         let question = |now: &str| {
             let mut question = asked(json!({}), 1_000);
             question.event.starts_at = "2026-10-25T17:30:00Z".to_owned();
@@ -112,7 +113,7 @@ mod tests {
         );
         let after = question("2026-10-24T16:30:00Z");
         assert_eq!(prices(&decided("early-bird", &config, &after)), None);
-        config["offers"][0]["until"]["daysBeforeStart"] = json!(0);
+        config["prices"][0]["until"]["daysBeforeStart"] = json!(0);
         assert_eq!(
             prices(&decided("early-bird", &config, &after)),
             Some(vec![500])
@@ -120,11 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn the_first_open_offer_for_a_type_counts_and_never_raises_a_price() {
-        let offer = |until: &str, types: &[&str], minor: u32| json!({ "until": { "at": until }, "ticketTypes": types, "price": { "priceMinor": minor } });
+    fn the_first_open_price_for_a_type_counts_and_never_raises_a_price() {
+        let early = |until: &str, types: &[&str], minor: u32| json!({ "until": { "at": until }, "ticketTypes": types, "price": { "priceMinor": minor } });
         let (over, open) = ("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z");
-        let config = json!({ "offers": [offer(over, &["Seat"], 100), offer(open, &["Box"], 200), offer(open, &["Seat"], 300),
-            offer(open, &["Seat"], 250)] });
+        let config = json!({ "prices": [early(over, &["Seat"], 100), early(open, &["Box"], 200), early(open, &["Seat"], 300),
+            early(open, &["Seat"], 250)] });
         for (price, left) in [
             (1_000, Some(vec![300])),
             (300, None),
@@ -143,15 +144,15 @@ mod tests {
     #[test]
     fn wrong_configurations_are_told_with_their_place() {
         for (config, field) in [
-            (json!({}), ""),
-            (json!({ "offers": [] }), "offers"),
+            (json!({}), "prices"),
+            (json!({ "prices": [] }), "prices"),
             (
-                json!({ "offers": [{ "until": { "at": "soon" }, "price": { "percent": 5 } }] }),
-                "offers[0].until.at",
+                json!({ "prices": [{ "until": { "at": "soon" }, "price": { "percent": 5 } }] }),
+                "prices[0].until.at",
             ),
             (
-                json!({ "offers": [{ "until": { "daysBeforeStart": 1 }, "price": { "percent": 5 }, "when": 1 }] }),
-                "offers[0].when",
+                json!({ "prices": [{ "until": { "daysBeforeStart": 1 }, "price": { "percent": 5 }, "when": 1 }] }),
+                "prices[0].when",
             ),
         ] {
             assert_eq!(

@@ -203,7 +203,7 @@ mod tests {
                 json!({ "emailDomains": ["@club.example"] }),
                 "emailDomains[0]",
             ),
-            (json!({ "numbers": { "question": "a" } }), "numbers"),
+            (json!({ "numbers": { "question": "a" } }), "numbers.numbers"),
         ] {
             assert_eq!(
                 fault("members-only", &config).as_deref(),

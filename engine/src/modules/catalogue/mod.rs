@@ -28,7 +28,7 @@ use serde_json::Value;
 use schema::Described;
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     ports::{
         BuiltInBooking, BuiltInRequest, Decision, HookFailure, PluginAnswer, PluginOutcome, decided,
     },
@@ -269,22 +269,38 @@ fn decide<P: Policy>(config: &str, asked: &BuiltInBooking) -> Result<Decision, S
     policy.decide(asked)
 }
 
+/// Longest piece of a configuration in an error.
+const QUOTED_CHARACTERS_MAX: usize = 120;
+
 /// Reads a configuration.
 ///
 /// # Errors
-/// `field-invalid` at the field, with what is allowed there.
+/// `field-invalid` or `unknown-field` at the field, with what is allowed there.
 fn read<P: Policy>(config: &str) -> Result<P> {
     let reader = &mut serde_json::Deserializer::from_str(config);
     serde_path_to_error::deserialize(reader).map_err(|error| {
         let path = error.path().to_string();
+        let path: String = path.chars().take(QUOTED_CHARACTERS_MAX).collect();
+        let at = |name: &str| match path.as_str() {
+            "." => format!("config.{name}"),
+            path => format!("config.{path}.{name}"),
+        };
         // The place in the text that the parser adds says nothing: the request's JSON was another text.
         let fault = error.inner().to_string();
         let fault = fault.split(" at line ").next().unwrap_or_default();
-        let field = if path == "." {
-            "config".to_owned()
-        } else {
-            format!("config.{path}")
+        if let Some(name) = fault.strip_prefix("missing field `") {
+            return Error::field(at(name.trim_end_matches('`')), "This field is required.");
+        }
+        let field = match path.as_str() {
+            "." => "config".to_owned(),
+            path => format!("config.{path}"),
         };
+        if let Some(unknown) = fault.strip_prefix("unknown field `") {
+            let (_, known) = unknown.rsplit_once("expected ").unwrap_or_default();
+            let detail = format!("Unknown field. Expected {known}.");
+            return Error::new(ErrorCode::UnknownField, detail).at_field(field);
+        }
+        let fault: String = fault.chars().take(QUOTED_CHARACTERS_MAX).collect();
         Error::field(field, format!("{fault}."))
     })
 }

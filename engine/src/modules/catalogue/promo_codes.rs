@@ -200,7 +200,7 @@ mod tests {
     fn wrong_configurations_are_told_with_their_place() {
         for (config, field) in [
             (json!({ "discount": { "percent": 20 } }), "codes"),
-            (json!({ "codes": ["A"] }), ""),
+            (json!({ "codes": ["A"] }), "discount"),
             (spring(json!({ "codes": [] })), "codes"),
             (spring(json!({ "codes": ["A", " "] })), "codes[1]"),
             (
