@@ -150,8 +150,12 @@ pub(crate) fn check_activation(plugin: &ActivePlugin) -> Result<()> {
     if plugin.name.built_in().is_none() {
         return Ok(());
     }
-    let own = of_name(&plugin.name, Some(plugin.version));
-    let own = own.ok_or_else(|| Error::not_found("version of this policy", plugin.version))?;
+    let own = match of_name(&plugin.name, Some(plugin.version)) {
+        Some(own) => own,
+        // An older program may still switch off what a newer one activated.
+        None if !plugin.enabled => return Ok(()),
+        None => return Err(Error::not_found("version of this policy", plugin.version)),
+    };
     let needs_identity = own.check(&plugin.config)?;
     match (needs_identity, plugin.sees_identity) {
         (true, false) => Err(Error::field(

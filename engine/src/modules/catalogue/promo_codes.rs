@@ -112,7 +112,6 @@ mod tests {
         for (discount, price, left) in [
             (json!({ "percent": 20 }), 1_000, 800),
             (json!({ "percent": 100 }), 1_000, 0),
-            (json!({ "percent": 1 }), 0, 0),
             // 9.5 and 10.5 are rounded up.
             (json!({ "percent": 50 }), 19, 10),
             (json!({ "percent": 50 }), 21, 11),
@@ -130,6 +129,16 @@ mod tests {
                 assert_eq!(prices(&decided("promo-codes", &config, &question)), None);
             }
         }
+    }
+
+    #[test]
+    fn a_price_of_nothing_stays() {
+        let config = spring(json!({ "message": "A fifth off.", "usesMax": 1 }));
+        let free = asked(json!({ "codes": ["SPRING"] }), 0);
+        let decision = decided("promo-codes", &config, &free);
+        assert_eq!(prices(&decision), Some(vec![0]), "the use is counted");
+        let answer = serde_json::to_value(&decision).expect("JSON");
+        assert_eq!(answer["messages"], json!([]), "nothing got cheaper");
     }
 
     #[test]

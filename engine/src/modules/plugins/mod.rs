@@ -167,7 +167,9 @@ impl PluginsModule {
             }
             plugin.version = plugin.previous.remove(0);
             plugin.quarantines.clear();
-            plugin.rules = catalogue::of_version(plugin.version).map(BuiltIn::rules);
+            plugin.rules = catalogue::of_version(plugin.version)
+                .map(BuiltIn::rules)
+                .or(plugin.rules);
             catalogue::check_activation(plugin)
         })
         .await
@@ -295,7 +297,10 @@ impl PluginsModule {
 
 /// The uploaded versions in a set that were not in the one before.
 fn new_versions(seen: &PluginSet, set: &PluginSet) -> Vec<PluginHash> {
-    let uploaded = set.plugins.iter().filter(|plugin| plugin.rules.is_none());
+    let uploaded = set
+        .plugins
+        .iter()
+        .filter(|plugin| plugin.name.built_in().is_none());
     let versions = uploaded.map(|plugin| plugin.version);
     let is_new = |hash: &PluginHash| {
         let mut known = seen.plugins.iter();
@@ -354,7 +359,9 @@ fn activated(
     plugin.sees_identity = command.sees_identity.unwrap_or(plugin.sees_identity);
     plugin.limits = command.limits.unwrap_or(plugin.limits);
     plugin.enabled = command.enabled.unwrap_or(plugin.enabled);
-    plugin.rules = catalogue::of_version(plugin.version).map(BuiltIn::rules);
+    plugin.rules = catalogue::of_version(plugin.version)
+        .map(BuiltIn::rules)
+        .or(plugin.rules);
     catalogue::check_activation(plugin)?;
     if let Some(position) = command.position {
         let is_it =
