@@ -3,8 +3,10 @@
 //! Called by hosts and platforms. Calls the plugins module and the plugin runtime port.
 
 mod activation;
+mod built_in;
 mod calls;
 mod compiling;
+mod put_into_use;
 mod readiness;
 mod trials;
 
@@ -15,17 +17,16 @@ use serde_json::{Value, json};
 use crate::{
     context::EngineContext,
     error::{Error, ErrorCode, Result},
-    modules::{FailedCall, PluginLogEntry, SetRequest, keyed, policy_check::unavailable},
+    modules::{FailedCall, PluginLogEntry, keyed, policy_check::unavailable},
     ports::{PluginRef, PluginRuntime},
     types::{
-        ActivatePlugin, BookingDecision, BookingId, Caller, EventId, KeyedRequest, Page,
-        PageRequest, PluginActivation, PluginCounters, PluginFacts, PluginHash, PluginMetrics,
-        PluginName, PluginSet, PluginState, PluginVersion, RecordedAnswer, RequestRoute, Role,
-        Scope, TenantId, UploadPlugin,
+        ActivatePlugin, BookingDecision, BookingId, Caller, EventId, Page, PageRequest,
+        PluginActivation, PluginCounters, PluginFacts, PluginHash, PluginMetrics, PluginName,
+        PluginSet, PluginState, PluginVersion, RecordedAnswer, RequestRoute, Role, Scope, TenantId,
+        UploadPlugin,
     },
 };
 
-use activation::Trial;
 pub use trials::{ReplayDifference, ReplayReport};
 
 /// Use cases of plugins.
@@ -52,6 +53,7 @@ impl Plugins {
     pub async fn upload(&self, caller: &Caller, command: UploadPlugin) -> Result<PluginVersion> {
         let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
+        command.name.require_uploadable()?;
         let runtime = self.runtime()?;
         runtime
             .check(&command.bytes)
@@ -167,62 +169,6 @@ impl Plugins {
             .await
     }
 
-    async fn put_into_use(
-        &self,
-        caller: &Caller,
-        tenant: &TenantId,
-        command: ActivatePlugin,
-        request: Option<&KeyedRequest>,
-    ) -> Result<PluginActivation> {
-        if let Some(config) = &command.config {
-            require_object(config)?;
-        }
-        let modules = &self.0.modules;
-        if let Some(limits) = &command.limits {
-            limits.check_below(&self.runtime()?.ceilings().largest())?;
-        }
-        if let Some(event) = command.event {
-            let found = modules.events.find(tenant, event).await?;
-            found.ok_or_else(|| Error::not_found("event", event))?;
-        }
-        let version = match command.version {
-            Some(hash) => Some(self.usable(tenant, &command.name, hash).await?),
-            None => None,
-        };
-        let present = modules.plugins.fresh_set(tenant).await?;
-        let mut uses = present.plugins.iter();
-        let present = uses.find(|own| own.name == command.name && own.event == command.event);
-        let warnings = match Trial::of(&command, version.as_ref(), present) {
-            Some(trial) => self.try_out(tenant, &trial).await?,
-            None => Vec::new(),
-        };
-        let asked = SetRequest {
-            request,
-            warnings: &warnings,
-        };
-        let set = modules
-            .plugins
-            .activate(tenant, &command, version.as_ref(), asked)
-            .await?;
-        audit(
-            caller,
-            tenant,
-            "activate",
-            &command.name,
-            // Not the configuration: it is the tenant's own.
-            &format!(
-                "version {:?}, enabled {:?}, trial skipped {}",
-                version.map(|version| version.hash.to_string()),
-                command.enabled,
-                command.skip_trial
-            ),
-        );
-        Ok(PluginActivation {
-            set: set.as_ref().clone(),
-            warnings,
-        })
-    }
-
     /// Activates the version that was active before.
     ///
     /// # Errors
@@ -283,7 +229,7 @@ impl Plugins {
     /// plugin.
     ///
     /// # Errors
-    /// `forbidden`, `not-found` for a name that no version has.
+    /// `forbidden`, `not-found` for a name that no version has. Built-in policies have no log.
     pub async fn logs(&self, caller: &Caller, name: &PluginName) -> Result<Vec<PluginLogEntry>> {
         let caller = &caller.scoped(Scope::Plugins)?;
         let tenant = self.owned_tenant(caller).await?;
@@ -399,21 +345,6 @@ impl Plugins {
     async fn find(&self, tenant: &TenantId, hash: PluginHash) -> Result<PluginVersion> {
         let found = self.0.modules.plugins.find(tenant, hash).await?;
         found.ok_or_else(|| Error::not_found("plugin version", hash))
-    }
-
-    /// A version that can be activated under this name, loaded on this host.
-    async fn usable(
-        &self,
-        tenant: &TenantId,
-        name: &PluginName,
-        hash: PluginHash,
-    ) -> Result<PluginVersion> {
-        let version = self.find(tenant, hash).await?;
-        if version.name != *name {
-            return Err(Error::not_found("version of this plugin", hash));
-        }
-        self.loaded(tenant, hash).await?;
-        Ok(version)
     }
 
     async fn loaded(

@@ -3,6 +3,7 @@
 //! Called by app_modules and the worker's use cases. Calls its own repository and ports; never HTTP, WASM, NATS or SMTP.
 
 mod bookings;
+pub(crate) mod catalogue;
 mod check_ins;
 mod claims;
 mod door_list;

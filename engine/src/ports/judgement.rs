@@ -123,15 +123,18 @@ pub fn judge_mail(rendered: Rendered) -> Result<Rendered, String> {
 }
 
 /// The prices of a line of a request.
-struct LinePrices {
+pub(crate) struct LinePrices {
     /// The list price of its type.
-    list: u32,
+    pub(crate) list: u32,
     /// What the policy was shown. It may be left as it is, whatever the list price has become since it was agreed on.
-    present: u32,
+    pub(crate) present: u32,
 }
 
 /// Checks a decision about lines with these prices.
-fn decided(
+///
+/// # Errors
+/// A sentence about what is wrong.
+pub(crate) fn decided(
     line_prices: impl ExactSizeIterator<Item = LinePrices>,
     decision: Decision,
 ) -> Result<Decision, String> {

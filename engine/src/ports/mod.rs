@@ -2,6 +2,7 @@
 //!
 //! Called by app_modules, modules and worker; implemented here, in the host, and by platforms.
 
+mod built_in;
 mod clock;
 mod fixtures;
 mod ids;
@@ -18,11 +19,12 @@ mod ticket_codes;
 mod traces;
 
 pub use crate::types::Lane;
+pub use built_in::{BuiltInAttendee, BuiltInBooking, BuiltInCustomer, BuiltInRequest};
 pub use clock::{Clock, SystemClock};
 pub use fixtures::PluginFixture;
 pub use ids::{IdSource, SeededIds, UlidIds};
+pub(crate) use judgement::{LinePrices, decided, judge_booking, judge_cancellation};
 pub use judgement::{claim_of, judge, judge_mail};
-pub(crate) use judgement::{judge_booking, judge_cancellation};
 pub use links::Links;
 pub use mailer::{FolderMailer, MailOutcome, Mailer, OutgoingMail};
 pub use memory_queue::MemoryQueue;

@@ -11,6 +11,7 @@ mod booking_numbers;
 mod bookings;
 mod caller;
 mod cancellations;
+mod catalogue;
 mod check_ins;
 mod claims;
 mod counts;
@@ -66,6 +67,7 @@ pub use caller::{Caller, Role};
 pub use cancellations::{
     CancelCause, CancelTickets, Cancellation, CancellationStep, CancellationTerms,
 };
+pub use catalogue::CataloguePolicy;
 pub use check_ins::{Attendee, CheckIn, ListedCheckIn, Ticket, TicketId, TicketStatus};
 pub use claims::{Claim, ClaimCounter, ClaimKey, ClaimUse};
 pub use counts::{DURATION_BOUNDS_MILLISECONDS, DurationCounts, LaneCounts, MailCounts};

@@ -230,6 +230,9 @@ pub struct ActivePlugin {
     pub event: Option<EventId>,
     /// The active version.
     pub version: PluginHash,
+    /// The version of a built-in policy's rules; `None` for an uploaded plugin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<u32>,
     /// Earlier active versions, newest first, for roll-back.
     pub previous: Vec<PluginHash>,
     /// The tenant's configuration: the text of a JSON object.
@@ -320,7 +323,7 @@ pub struct ActivatePlugin {
     pub name: PluginName,
     /// The event; `None` for all events of the tenant.
     pub event: Option<EventId>,
-    /// The version; `None` keeps the active one.
+    /// The version; `None` keeps the active one. A built-in policy that is not active yet gets the rules of the newest version.
     pub version: Option<PluginHash>,
     /// The text of a JSON object.
     pub config: Option<String>,
@@ -373,6 +376,9 @@ pub struct DecisionStep {
     pub plugin: String,
     /// The version's id.
     pub version: PluginHash,
+    /// The version of a built-in policy's rules; `None` for an uploaded plugin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<u32>,
     /// The configuration at that time.
     pub config: String,
     /// Its input, in the shape of a fixture; `None` if it was too large to keep.

@@ -2,13 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{ApiKeyId, DecisionRecord, EmailAddress, Label, UserId};
 use crate::error::{Error, Result};
 
 /// How a booking or a hold came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SalesChannel {
     /// The customer made it: `self`.

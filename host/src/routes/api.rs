@@ -160,6 +160,7 @@ fn organizers() -> OpenApiRouter<Shared> {
         .routes(routes!(team::list))
         .routes(routes!(team::put, team::remove))
         .routes(routes!(plugins::in_use))
+        .routes(routes!(plugins::policy_catalogue))
         .routes(routes!(plugins::upload))
         .route(
             "/api/plugins/versions/versions",

@@ -2,6 +2,7 @@
 
 mod activation;
 mod broken_uploads;
+mod catalogue;
 mod claims;
 mod contract;
 mod crash;

@@ -208,27 +208,43 @@ impl EngineContext {
             let outcome = native_outcome(answer, judged, policy.when_not_loaded())?;
             check.apply(outcome)?;
         }
-        let customer = request.customer;
-        let mut question = None;
-        for plugin in set.policies_of(request.event) {
-            let question = question.get_or_insert_with(|| check.question(&event));
-            check.show_prices(question);
-            let whose = (customer, &check.view.details);
-            self.attach_identity(tenant, plugin, whose, question)
-                .await?;
-            let outcome = self
-                .ask_plugin(tenant, plugin, customer, question, &mut check.record)
-                .await?;
-            if let PolicyOutcome::Answered(Decision::Reject { .. }) = &outcome {
-                let record = || check.record.text();
-                modules.plugins.sample_refusal(tenant, record);
-            }
-            check.apply(outcome)?;
-        }
+        self.ask_plugins(tenant, (request, &event), set, &mut check)
+            .await?;
         Ok(PolicyCheck::Decided(check.decision()))
     }
 
-    /// Asks every policy about a customer's cancellation; the first no stops.
+    /// Asks the policies of the tenant's set, uploaded and built-in ones, in its order.
+    async fn ask_plugins<'a>(
+        &self,
+        tenant: &TenantId,
+        (request, event): (&RequestedBooking, &Event),
+        set: &'a PluginSet,
+        check: &mut BookingCheck<'a>,
+    ) -> Result<()> {
+        let customer = request.customer;
+        let mut question = None;
+        for plugin in set.policies_of(request.event) {
+            let outcome = if plugin.name.built_in().is_some() {
+                self.ask_built_in(tenant, plugin, customer, check).await?
+            } else {
+                let question = question.get_or_insert_with(|| check.question(event));
+                check.show_prices(question);
+                let whose = (customer, &check.view.details);
+                self.attach_identity(tenant, plugin, whose, question)
+                    .await?;
+                self.ask_plugin(tenant, plugin, customer, question, &mut check.record)
+                    .await?
+            };
+            if let PolicyOutcome::Answered(Decision::Reject { .. }) = &outcome {
+                let record = || check.record.text();
+                self.modules.plugins.sample_refusal(tenant, record);
+            }
+            check.apply(outcome)?;
+        }
+        Ok(())
+    }
+
+    /// Asks every policy about a customer's cancellation; the first no stops. Built-in policies accept each.
     async fn ask_about_cancellation(
         &self,
         view: &CancellationView,
@@ -241,7 +257,8 @@ impl EngineContext {
             accepted(outcome?)?;
         }
         let mut record = DecisionDraft::new(set.version);
-        for plugin in set.policies_of(view.event.id) {
+        let asked = set.policies_of(view.event.id);
+        for plugin in asked.filter(|plugin| plugin.name.built_in().is_none()) {
             let mut question = cancellation_question(view, booking, event);
             let (tenant, customer) = (&view.tenant, booking.customer);
             let whose = (customer, &view.details);

@@ -98,8 +98,11 @@ impl EngineContext {
                 readiness
                     .missing
                     .retain(|plugin, _| plugin.tenant != tenant);
+                // A built-in policy is there, or not, with the program.
                 let asked = |plugin: &&ActivePlugin| {
-                    plugin.enabled && plugin.open_quarantines().next().is_none()
+                    plugin.enabled
+                        && plugin.name.built_in().is_none()
+                        && plugin.open_quarantines().next().is_none()
                 };
                 for plugin in set.plugins.iter().filter(asked) {
                     let plugin = PluginRef {

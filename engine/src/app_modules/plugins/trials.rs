@@ -8,8 +8,12 @@ use serde_json::Value;
 use super::{Plugins, audit, require_object};
 use crate::{
     error::{Error, Result},
-    ports::{CallPriority, PluginCall, PluginOutcome, PluginRequest},
-    types::{Caller, DecisionStep, PluginHash, PluginLimits, Scope},
+    modules::catalogue,
+    ports::{
+        BuiltInRequest, CallPriority, HookFailure, PluginAnswer, PluginCall, PluginOutcome,
+        PluginRef, PluginRequest, PluginRuntime,
+    },
+    types::{Caller, DecisionStep, PluginHash, PluginLimits, PluginName, Scope},
 };
 
 /// Most decisions of one replay, and as many sampled refusals.
@@ -65,7 +69,8 @@ impl Plugins {
     }
 
     /// Calls a version with the requests of the last `last` decisions and of the recorded refusals, and
-    /// lists the answers that differ. With a configuration, uses that instead of the recorded one.
+    /// lists the answers that differ. With a configuration, uses that instead of the recorded one. A version of a built-in policy
+    /// decides what the policy decided under any label.
     ///
     /// # Errors
     /// `forbidden`, `not-found`, `plugin-not-ready`, `plugins-off`, `field-invalid`.
@@ -87,8 +92,19 @@ impl Plugins {
         if let Some(config) = &config {
             require_object(config)?;
         }
-        let version = self.find(&tenant, hash).await?;
-        let (runtime, plugin) = self.loaded(&tenant, hash).await?;
+        let called = match catalogue::of_version(hash) {
+            Some(own) => {
+                if let Some(config) = &config {
+                    own.check(config)?;
+                }
+                Called::BuiltIn(own.name())
+            }
+            None => {
+                let version = self.find(&tenant, hash).await?;
+                let (runtime, plugin) = self.loaded(&tenant, hash).await?;
+                Called::Plugin(version.name, runtime, plugin)
+            }
+        };
         audit(caller, &tenant, "replay", &hash, "");
         let (decisions, refusals) = self.0.modules.plugins.recorded(&tenant, last).await?;
         let mut report = ReplayReport {
@@ -97,35 +113,74 @@ impl Plugins {
             differing: Vec::new(),
         };
         for record in decisions.iter().chain(&refusals) {
-            let own = |step: &&DecisionStep| step.plugin == version.name.as_str();
-            let step = record.steps.iter().find(own);
-            let question = step
-                .and_then(|step| step.request.clone())
-                .and_then(|request| serde_json::from_value::<PluginRequest>(request).ok());
-            let (Some(step), Some(question)) = (step, question) else {
-                report.not_replayable += 1;
-                continue;
-            };
-            let call = PluginCall {
-                plugin: plugin.clone(),
-                config: config.clone().unwrap_or_else(|| step.config.clone()).into(),
-                limits: PluginLimits::default(),
-                priority: CallPriority::Background,
-            };
-            let outcome = runtime.call(&call, &question).await.judged(&question);
-            let now = match outcome.answer {
-                Ok(answer) => serde_json::to_value(answer).map_err(Error::internal)?,
-                Err(failure) => serde_json::json!({ "failure": failure.to_string() }),
-            };
-            report.replayed += 1;
-            if now != step.answer {
-                report.differing.push(ReplayDifference {
-                    request: step.request.clone().unwrap_or_default(),
-                    then: step.answer.clone(),
-                    now,
-                });
+            let before = report.replayed;
+            for step in record.steps.iter().filter(|step| called.took_part(step)) {
+                let config = config.as_ref().unwrap_or(&step.config);
+                let Some(answer) = called.again(hash, step, config).await else {
+                    continue;
+                };
+                let now = match answer {
+                    Ok(answer) => serde_json::to_value(answer).map_err(Error::internal)?,
+                    Err(failure) => serde_json::json!({ "failure": failure.to_string() }),
+                };
+                report.replayed += 1;
+                if now != step.answer {
+                    report.differing.push(ReplayDifference {
+                        request: step.request.clone().unwrap_or_default(),
+                        then: step.answer.clone(),
+                        now,
+                    });
+                }
             }
+            report.not_replayable += usize::from(report.replayed == before);
         }
         Ok(report)
+    }
+}
+
+/// What a replay calls.
+enum Called<'a> {
+    Plugin(PluginName, &'a dyn PluginRuntime, PluginRef),
+    /// A built-in policy, by its name without a label.
+    BuiltIn(PluginName),
+}
+
+impl Called<'_> {
+    /// Whether it took part in a decision with this step: a built-in policy under any label.
+    fn took_part(&self, step: &DecisionStep) -> bool {
+        match self {
+            Self::Plugin(name, ..) => step.plugin == name.as_str(),
+            Self::BuiltIn(name) => {
+                let label = step.plugin.strip_prefix(name.as_str());
+                label.is_some_and(|label| label.is_empty() || label.starts_with('.'))
+            }
+        }
+    }
+
+    /// Its answer to a step's request now; `None` if that was not kept.
+    async fn again(
+        &self,
+        hash: PluginHash,
+        step: &DecisionStep,
+        config: &str,
+    ) -> Option<Result<PluginAnswer, HookFailure>> {
+        let request = step.request.clone()?;
+        match self {
+            Self::BuiltIn(_) => {
+                let request: BuiltInRequest = serde_json::from_value(request).ok()?;
+                Some(catalogue::outcome(hash, config, &request).answer)
+            }
+            Self::Plugin(_, runtime, plugin) => {
+                let question: PluginRequest = serde_json::from_value(request).ok()?;
+                let call = PluginCall {
+                    plugin: plugin.clone(),
+                    config: config.into(),
+                    limits: PluginLimits::default(),
+                    priority: CallPriority::Background,
+                };
+                let outcome = runtime.call(&call, &question).await.judged(&question);
+                Some(outcome.answer)
+            }
+        }
     }
 }

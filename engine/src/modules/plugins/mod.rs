@@ -16,12 +16,12 @@ use std::{
 use notes::Paces;
 
 use super::{
-    ModuleContext,
+    ModuleContext, catalogue,
     repositories::{
         CONFLICTS_MAX, PluginsRepository, QuarantineNotice, RecordedChange, VERSION_GONE,
     },
 };
-use crate::modules::support::lru_cache::LruCache;
+use crate::modules::{catalogue::BuiltIn, support::lru_cache::LruCache};
 use crate::{
     error::{Error, ErrorCode, Result},
     locked::Locked as _,
@@ -167,7 +167,10 @@ impl PluginsModule {
             }
             plugin.version = plugin.previous.remove(0);
             plugin.quarantines.clear();
-            Ok(())
+            plugin.rules = catalogue::of_version(plugin.version)
+                .map(BuiltIn::rules)
+                .or(plugin.rules);
+            catalogue::check_activation(plugin)
         })
         .await
     }
@@ -292,9 +295,13 @@ impl PluginsModule {
     }
 }
 
-/// The versions in a set that were not in the one before.
+/// The uploaded versions in a set that were not in the one before.
 fn new_versions(seen: &PluginSet, set: &PluginSet) -> Vec<PluginHash> {
-    let versions = set.plugins.iter().map(|plugin| plugin.version);
+    let uploaded = set
+        .plugins
+        .iter()
+        .filter(|plugin| plugin.name.built_in().is_none());
+    let versions = uploaded.map(|plugin| plugin.version);
     let is_new = |hash: &PluginHash| {
         let mut known = seen.plugins.iter();
         !known.any(|plugin| plugin.version == *hash)
@@ -322,6 +329,7 @@ fn activated(
             name: command.name.clone(),
             event: command.event,
             version: version.hash,
+            rules: None,
             previous: Vec::new(),
             config: "{}".to_owned(),
             when_not_loaded: Default::default(),
@@ -351,6 +359,10 @@ fn activated(
     plugin.sees_identity = command.sees_identity.unwrap_or(plugin.sees_identity);
     plugin.limits = command.limits.unwrap_or(plugin.limits);
     plugin.enabled = command.enabled.unwrap_or(plugin.enabled);
+    plugin.rules = catalogue::of_version(plugin.version)
+        .map(BuiltIn::rules)
+        .or(plugin.rules);
+    catalogue::check_activation(plugin)?;
     if let Some(position) = command.position {
         let is_it =
             |plugin: &ActivePlugin| plugin.name == command.name && plugin.event == command.event;

@@ -215,7 +215,8 @@ impl PluginsModule {
         self.repository.keep_log(tenant, plugin, slot, body).await
     }
 
-    fn count(&self, tenant: &TenantId, plugin: &PluginName, outcome: &PluginOutcome) {
+    /// Counts a call.
+    pub(crate) fn count(&self, tenant: &TenantId, plugin: &PluginName, outcome: &PluginOutcome) {
         let now = self.context.now();
         let mut counters = self.counters.locked();
         let key = (tenant.clone(), plugin.clone());

@@ -1,5 +1,6 @@
 //! A tenant's plugins: upload, activation, trials, logs and decisions. For owners.
 
+mod catalogue;
 mod metrics;
 mod requests;
 mod responses;
@@ -14,7 +15,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use boxoffice_engine::{
-    BookingId, Engine, Error, PluginHash, PluginName, UploadPlugin, ports::PluginRequest,
+    BookingId, Engine, Error, PluginHash, PluginName, UploadPlugin,
+    ports::{BuiltInRequest, PluginRequest},
 };
 use serde_json::Value;
 
@@ -23,6 +25,7 @@ use crate::routes::{
     extract::{AsCaller, AtPage, Id, Json, NewId, PageParams, Prefix, read_value, require_type},
     refusals,
 };
+pub(in crate::routes) use catalogue::CatalogueResponse;
 pub(in crate::routes) use metrics::{PluginMetricsResponse, PluginOverviewResponse};
 pub(in crate::routes) use requests::{
     ActivatePluginRequest, DryRunRequest, PluginUseRequest, ReplayRequest,
@@ -54,6 +57,7 @@ pub(in crate::routes) async fn upload(
 ) -> Answer<Response> {
     // Before anything is read: the engine checks the permission and the size.
     let bytes_max = engine.plugins().upload_bytes_max(&caller).await?;
+    name.require_uploadable()?;
     require_type(request.headers(), &[WASM])?;
     uploads::check_length(request.headers(), bytes_max)?;
     let place = UPLOADS.enter(caller.tenant()?).await?;
@@ -117,6 +121,8 @@ pub(in crate::routes) async fn delete_version(
 }
 
 /// Calls a version with a request, without any effect
+///
+/// A version of a built-in policy from `GET /api/policy-catalogue`, too.
 #[utoipa::path(post, path = "/api/plugins/versions/{id}/dry-run", tag = "plugins",
     params(("id" = String, Path, description = "SHA-256 of the component")),
     request_body = DryRunRequest,
@@ -127,16 +133,25 @@ pub(in crate::routes) async fn dry_run(
     Id(hash): Id<PluginHash>,
     Json(request): Json<DryRunRequest>,
 ) -> Answer<JsonAnswer<DryRunResponse>> {
-    let question: PluginRequest = read_value(Value::Object(request.question))
-        .map_err(|error| Error::field("question", error.to_string()))?;
-    let outcome = engine
-        .plugins()
-        .dry_run(&caller, hash, question, config_text(request.config))
-        .await?;
+    let plugins = engine.plugins();
+    let question = Value::Object(request.question);
+    let invalid = |error: Error| Error::field("question", error.to_string());
+    let config = config_text(request.config);
+    let outcome = if plugins.is_built_in(hash) {
+        let question: BuiltInRequest = read_value(question).map_err(invalid)?;
+        plugins
+            .dry_run_built_in(&caller, hash, question, config)
+            .await?
+    } else {
+        let question: PluginRequest = read_value(question).map_err(invalid)?;
+        plugins.dry_run(&caller, hash, question, config).await?
+    };
     Ok(JsonAnswer(outcome.into()))
 }
 
 /// Replays recorded requests with a version, and lists the answers that differ
+///
+/// With a version of a built-in policy: what the policy decided under any label.
 #[utoipa::path(post, path = "/api/plugins/versions/{id}/replay", tag = "plugins",
     params(("id" = String, Path, description = "SHA-256 of the component")),
     request_body = ReplayRequest,
@@ -165,10 +180,25 @@ pub(in crate::routes) async fn in_use(
     Ok(JsonAnswer(engine.plugins().in_use(&caller).await?.into()))
 }
 
+/// Lists the built-in policies, which every tenant can activate without an upload
+///
+/// Activate one with `POST /api/plugins/NAME/activate` and a configuration that fits its schema.
+#[utoipa::path(get, path = "/api/policy-catalogue", tag = "plugins",
+    responses((status = 200, body = CatalogueResponse), refusals::Restricted))]
+pub(in crate::routes) async fn policy_catalogue(
+    State(engine): State<Engine>,
+    AsCaller(caller): AsCaller,
+) -> Answer<JsonAnswer<CatalogueResponse>> {
+    let policies = engine.plugins().catalogue(&caller).await?;
+    Ok(JsonAnswer(policies.into()))
+}
+
 /// Activates a version, or changes its order, its configuration or whether it is called
 ///
 /// A new version or configuration is tried first, with the given fixtures and a harmless request to each of
-/// its exports. A rejection is a valid answer. A plugin that fails is not activated.
+/// its exports. A rejection is a valid answer. A plugin that fails is not activated. A built-in policy is activated in the same way,
+/// under its name in `GET /api/policy-catalogue` or that name with a label (`boxoffice.promo-codes.spring`); its configuration must fit
+/// its schema.
 #[utoipa::path(post, path = "/api/plugins/{id}/activate", tag = "plugins",
     params(("id" = String, Path, description = "The plugin's name")),
     request_body = ActivatePluginRequest,

@@ -164,6 +164,7 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
             ("post", "/api/plugins/{id}/remove"),
             ("post", "/api/plugins/{id}/roll-back"),
             ("post", "/api/plugins/{id}/versions"),
+            ("get", "/api/policy-catalogue"),
         ],
     ),
     (

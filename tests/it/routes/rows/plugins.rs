@@ -8,6 +8,14 @@ pub(super) const ROWS: &[Row] = &[
     row("GET", "/api/plugins", Door::Owner, Thing::None, None, 200),
     row(
         "GET",
+        "/api/policy-catalogue",
+        Door::Owner,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "GET",
         "/api/plugins/versions",
         Door::Owner,
         Thing::None,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
-    ports::{PluginOutcome, PluginRequest},
+    ports::PluginOutcome,
     types::{ActivePlugin, PluginHash},
 };
 
@@ -29,6 +29,8 @@ pub(crate) struct DecisionDraft<'a> {
 struct StepDraft<'a> {
     plugin: &'a str,
     version: PluginHash,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules: Option<u32>,
     config: &'a str,
     request: Option<Box<RawValue>>,
     answer: Option<Box<RawValue>>,
@@ -42,11 +44,11 @@ impl<'a> DecisionDraft<'a> {
         }
     }
 
-    /// Adds one plugin's part. A very large request is left out.
+    /// Adds the part of one plugin, or of one built-in policy. A very large request is left out.
     pub(crate) fn add(
         &mut self,
         plugin: &'a ActivePlugin,
-        question: &PluginRequest,
+        question: &impl Serialize,
         outcome: &PluginOutcome,
     ) {
         let request = to_raw_value(question).ok();
@@ -57,6 +59,7 @@ impl<'a> DecisionDraft<'a> {
         self.steps.push(StepDraft {
             plugin: plugin.name.as_str(),
             version: plugin.version,
+            rules: plugin.rules,
             config: &plugin.config,
             request: request.filter(|text| text.get().len() <= KEPT_REQUEST_BYTES_MAX),
             answer: answer.ok(),
@@ -76,7 +79,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        ports::{Decision, HookFailure, PluginAnswer, RenderRequest},
+        ports::{Decision, HookFailure, PluginAnswer, PluginRequest, RenderRequest},
         types::{DecisionRecord, PluginLimits, PluginName},
     };
 
@@ -85,6 +88,7 @@ mod tests {
             name: PluginName::parse("name", "two-each").expect("a name"),
             event: None,
             version: PluginHash::of(b"component"),
+            rules: None,
             previous: Vec::new(),
             config: r#"{"most":2}"#.to_owned(),
             when_not_loaded: Default::default(),

@@ -95,6 +95,8 @@ pub(in crate::routes) struct ActivePluginResponse {
     event_id: Option<String>,
     /// The active version.
     version: String,
+    /// The version of a built-in policy's rules; null for an uploaded plugin.
+    rules: Option<u32>,
     /// Earlier active versions, newest first.
     previous: Vec<String>,
     /// Its configuration.
@@ -171,6 +173,7 @@ impl From<ActivePlugin> for ActivePluginResponse {
             name: plugin.name.to_string(),
             event_id: plugin.event.map(|event| event.to_string()),
             version: plugin.version.to_string(),
+            rules: plugin.rules,
             previous: plugin.previous.iter().map(ToString::to_string).collect(),
             config: serde_json::from_str(&plugin.config).unwrap_or_default(),
             when_not_loaded: match plugin.when_not_loaded {
@@ -393,6 +396,8 @@ pub(in crate::routes) struct DecisionStepResponse {
     plugin: String,
     /// The version's id.
     version: String,
+    /// The version of a built-in policy's rules; null for an uploaded plugin.
+    rules: Option<u32>,
     /// Its input; null if it was too large to keep.
     #[schema(value_type = Option<Object>)]
     question: Option<Value>,
@@ -416,6 +421,7 @@ impl From<BookingDecision> for DecisionResponse {
                 .map(|step| DecisionStepResponse {
                     plugin: step.plugin,
                     version: step.version.to_string(),
+                    rules: step.rules,
                     question: step.request,
                     answer: step.answer,
                 })
