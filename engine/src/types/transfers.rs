@@ -56,8 +56,8 @@ pub struct TicketTransfer {
     pub number: u32,
     /// The number of its transfers, this one included.
     pub issue: u32,
-    /// The account that had the ticket before.
-    pub from: UserId,
+    /// The accounts that had the ticket before, the booking's customer first.
+    pub former: Vec<UserId>,
     /// The account that has it since.
     pub to: UserId,
     /// When, UTC.
@@ -158,7 +158,7 @@ impl Booking {
             let is_cancelled = ticket.status == TicketStatus::Cancelled;
             if transfer.to == account && is_cancelled {
                 Some((ticket, VoidCause::Cancelled))
-            } else if transfer.from == account && transfer.to != account {
+            } else if transfer.to != account && transfer.former.contains(&account) {
                 Some((ticket, VoidCause::Transferred))
             } else {
                 None

@@ -285,6 +285,21 @@ async fn who_got_a_ticket_sees_it_and_hears_of_the_event() {
             .any(|mail| mail.text.contains("ticket 3: cancelled"))
     );
     sent_to(&mails, "cleo@north.test", "Your ticket");
+    // Written after all of it happened, and still about both that she gave away.
+    let of_ann = mails.iter().find(|mail| {
+        mail.is_to("ann@north.test")
+            && mail
+                .subject
+                .contains("Tickets of yours are no longer valid")
+    });
+    let text = &of_ann.expect("a mail").text;
+    for line in [
+        "ticket 1: given to somebody else",
+        "ticket 3: given to somebody else",
+    ] {
+        assert_eq!(text.matches(line).count(), 1, "{line} in {text}");
+    }
+    assert_eq!(text.matches("Booking number").count(), 1, "{text}");
     let before = mails.len();
     // An event that is cancelled concerns who booked, who got a ticket, and nobody twice.
     engine

@@ -49,8 +49,8 @@ impl BookingsModule {
                 // This request's own, whose answer was lost.
                 return before.ticket(id.number).ok_or_else(none);
             }
-            let from = before.owner_of(id.number);
             require_transferable(&before, event, id)?;
+            let from = before.owner_of(id.number);
             may(from)?;
             let (after, transfer) = self.transferred(&before, event, requested)?;
             let ticket = after.ticket(id.number).ok_or_else(none)?;
@@ -59,7 +59,7 @@ impl BookingsModule {
                 (self.context.next_id(), one.recorded(answer))
             });
             let step = TransferStep {
-                mails: self.transfer_mails(tenant, &after, &transfer),
+                mails: self.transfer_mails(tenant, &after, (from, &transfer)),
                 before,
                 after,
                 transfer,
@@ -97,10 +97,13 @@ impl BookingsModule {
             let rule = "A ticket changes hands at most 20 times.";
             return Err(Error::field("email", rule));
         }
+        let known = before.transfer_of(number);
+        let mut former = known.map_or_else(Vec::new, |one| one.former.clone());
+        former.push(from);
         let transfer = TicketTransfer {
             number,
             issue,
-            from,
+            former,
             to,
             at: self.context.now(),
             event_version: event.version,
@@ -126,7 +129,7 @@ impl BookingsModule {
         &self,
         tenant: &TenantId,
         booking: &Booking,
-        transfer: &TicketTransfer,
+        (from, transfer): (UserId, &TicketTransfer),
     ) -> NewMails {
         let mail = |kind, user| {
             let notification = NotificationId::from_ulid(self.context.next_id());
@@ -134,7 +137,7 @@ impl BookingsModule {
             mails_to(tenant, (notification, kind), &recipients, transfer.at)
         };
         let received = mail(NotificationKind::TicketReceived, transfer.to);
-        let voided = mail(NotificationKind::TicketVoided, transfer.from);
+        let voided = mail(NotificationKind::TicketVoided, from);
         received.and(voided).traced(|_| self.context.trace())
     }
 

@@ -52,8 +52,11 @@ impl NotificationsModule {
                     .map(|booking| (booking.id, booking))
                     .collect();
                 for (customer, id) in wanted {
-                    if let Some(booking) = found.get(&id) {
-                        let known = by_customer.entry(customer).or_default();
+                    let known = by_customer.entry(customer).or_default();
+                    // Several mails of a group may be about one booking.
+                    if let Some(booking) = found.get(&id)
+                        && known.iter().all(|one| one.id != id)
+                    {
                         known.push(as_recipient_sees(booking, customer));
                     }
                 }

@@ -15,7 +15,8 @@ use crate::{
 pub(in crate::modules::repositories) struct TransferRow {
     number: u32,
     issue: u32,
-    from: String,
+    /// Who had it before, in order.
+    former: Vec<String>,
     to: String,
     at: i64,
     event_version: u64,
@@ -28,7 +29,11 @@ impl TransferRow {
         let row = |one: &TicketTransfer| Self {
             number: one.number,
             issue: one.issue,
-            from: one.from.ulid().to_string(),
+            former: one
+                .former
+                .iter()
+                .map(|user| user.ulid().to_string())
+                .collect(),
             to: one.to.ulid().to_string(),
             at: millisecond(one.at),
             event_version: one.event_version,
@@ -39,12 +44,17 @@ impl TransferRow {
     pub(in crate::modules::repositories) fn into_types(
         rows: Option<Vec<Self>>,
     ) -> Result<Vec<TicketTransfer>> {
+        let user = |text: &str| stored_ulid(text).map(UserId::from_ulid);
         let transfer = |row: Self| {
             Ok(TicketTransfer {
                 number: row.number,
                 issue: row.issue,
-                from: UserId::from_ulid(stored_ulid(&row.from)?),
-                to: UserId::from_ulid(stored_ulid(&row.to)?),
+                former: row
+                    .former
+                    .iter()
+                    .map(|text| user(text))
+                    .collect::<Result<_>>()?,
+                to: user(&row.to)?,
                 at: at_millisecond(row.at)?,
                 event_version: row.event_version,
             })
