@@ -164,3 +164,43 @@ async fn a_minimum_age_asks_for_the_answer_of_a_booking() {
     let free = api.event(json!({})).await;
     api.book(&free, 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_is_asked_over_the_api_without_any_effect() {
+    let (api, owner) = owned_api().await;
+    let policies = owner.client.get("/api/policy-catalogue").await.expect(200);
+    let mut items = policies["items"].as_array().expect("items").iter();
+    let promo = items.find(|policy| policy["name"] == PROMO);
+    let version = text(&promo.expect("the policy")["version"]);
+    let path = format!("/api/plugins/versions/{version}/dry-run");
+    // What a plugin's fixture has, and the codes beside it.
+    let question = json!({"export": "validate-booking", "request": {
+        "event": {
+            "id": "e", "version": 1, "title": "Jazz", "startsAt": "2026-12-05T18:30:00Z", "timeZone": "UTC", "currency": "EUR",
+            "ticketTypes": [{"id": "seat", "name": "Seat", "priceMinor": 1_000}]
+        },
+        "lines": [{"ticketType": "seat", "quantity": 2, "unitPriceMinor": 1_000}],
+        "customer": {"pseudonym": "c", "ticketsInEvent": 0},
+        "codes": ["SPRING"],
+        "now": {"utc": "2026-11-22T18:30:00Z", "local": "2026-11-22T18:30:00+00:00"}
+    }});
+    let config = json!({"codes": ["SPRING"], "discount": {"percent": 30}, "usesMax": 3});
+    let body = json!({"question": question, "config": config});
+    let tried = owner.client.post(&path, body.clone()).await.expect(200);
+    assert_eq!(tried["answer"]["unitPricesMinor"], json!([700]));
+    assert_eq!(
+        tried["answer"]["claims"],
+        json!([{"key": "boxoffice.promo-codes/all", "limit": 3, "amount": 1}])
+    );
+    assert_eq!(owner.client.all("/api/claims").await, Vec::<Value>::new());
+    let wrong = json!({"question": question, "config": {"codes": ["SPRING"]}});
+    let refused = owner.client.post(&path, wrong).await;
+    refused
+        .problem(422, "field-invalid")
+        .at_field("config.discount");
+    let mail = json!({"question": {"export": "render", "request": {}}, "config": config});
+    let refused = owner.client.post(&path, mail).await;
+    refused.problem(422, "field-invalid").at_field("question");
+    let refused = api.organizer.client.post(&path, body).await;
+    refused.problem(403, "forbidden");
+}

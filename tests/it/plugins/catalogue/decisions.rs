@@ -106,15 +106,15 @@ async fn a_hold_keeps_its_price_when_the_configuration_changes() {
     let scene = CatalogueFixture::make().await;
     let of = |percent: u32| json!({"codes": ["SPRING"], "discount": {"percent": percent}});
     let before = scene.activate(PROMO, of(50)).await;
-    let bookings = scene.at.platform.engine.bookings();
+    let holds = scene.at.platform.engine.holds();
     let asked = HoldTickets::from(wish(scene.event, 1, &["SPRING"]));
-    let hold = bookings
+    let hold = holds
         .hold_tickets(&scene.at.customer, asked)
         .await
         .expect("a hold");
     let after = scene.activate(PROMO, of(10)).await;
     assert_eq!((before.version, after.version), (1, 2));
-    let confirmed = bookings.confirm(&scene.at.customer, hold.id).await;
+    let confirmed = holds.confirm(&scene.at.customer, hold.id).await;
     assert_eq!(price(&confirmed.expect("a booking").lines), 500);
     let later = scene.book(&scene.at.customer, 1, &["SPRING"]).await;
     assert_eq!(price(&later.expect("a booking").lines), 900);
