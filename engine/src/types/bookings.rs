@@ -71,6 +71,8 @@ pub struct Booking {
     pub details: Option<Box<BookingDetails>>,
     /// What it has taken of the tenant's counters.
     pub claims: Vec<ClaimUse>,
+    /// If it has a receipt: the tax rate of each line as it was booked, in hundredths of a percent.
+    pub receipt_taxes: Option<Vec<Option<u32>>>,
 }
 
 impl Booking {

@@ -24,6 +24,7 @@ mod ids;
 mod imports;
 mod inventory;
 mod metadata;
+mod money;
 mod notification_kinds;
 mod notifications;
 mod pages;
@@ -34,6 +35,7 @@ mod plugin_names;
 mod plugins;
 mod questions;
 mod quotes;
+mod receipts;
 mod reminders;
 mod requests;
 mod sales;
@@ -91,6 +93,7 @@ pub use ids::{
 };
 pub use imports::{ImportBookings, ImportOutcome, ImportReport, ImportRow, ImportedTickets};
 pub use metadata::{Metadata, Reference};
+pub use money::money;
 pub use notification_kinds::{Lane, NotificationKind};
 pub use notifications::{
     Attempt, Delivery, DeliveryCounts, DeliveryId, DeliveryState, Notification, NotificationHead,
@@ -111,6 +114,10 @@ pub use plugins::{
 };
 pub use questions::{AnswerKind, AnswerValue, Answers, FiniteNumber, Question, QuestionId};
 pub use quotes::{Quote, QuoteTickets};
+pub use receipts::{
+    BookingReceipt, ReceiptId, ReceiptIssuer, ReceiptKind, ReceiptLine, ReceiptNumber,
+    ReceiptRecipient, ReceiptSettings, ReceiptTax, ReceiptVerdict,
+};
 pub use reminders::{EventReminder, Reminder, ReminderLead};
 pub use requests::Idempotency;
 pub use sales::{BookingDecision, Sale, SalesChannel, SellTo, Seller, SoldTo};
@@ -139,6 +146,7 @@ pub(crate) use inventory::{CapacityCause, CapacityEntry, Inventory, StoredEvent,
 pub(crate) use notifications::message_id;
 pub(crate) use payments::{PaymentCounters, PaymentsOf, other_currency};
 pub(crate) use plugins::{NotedFailure, PluginQuarantine};
+pub(crate) use receipts::{ReceiptPlace, ReceiptRule};
 pub(crate) use requests::{
     KeyedRequest, RecordedAnswer, RecordedRequest, RequestKey, RequestRoute,
 };

@@ -1,8 +1,8 @@
 //! What is kept about a person, as it is given to them.
 
 use super::{
-    Booking, CheckIn, Delivery, Hold, LinkedIdentity, ListedSession, NotificationKind, Payment,
-    TeamMember, User, WaitlistPlace,
+    Booking, BookingReceipt, CheckIn, Delivery, Hold, LinkedIdentity, ListedSession,
+    NotificationKind, Payment, TeamMember, User, WaitlistPlace,
 };
 
 /// A record about a person, in the order in which [`Users::personal_data`](crate::app_modules::Users::personal_data) lists them.
@@ -22,6 +22,8 @@ pub enum PersonalRecord {
     Unsubscribed(NotificationKind),
     /// A booking, and the check-ins of its tickets by number.
     Booking(Booking, Vec<CheckIn>),
+    /// A receipt of the booking before it, or a credit note.
+    Receipt(Box<BookingReceipt>),
     /// A hold.
     Hold(Hold),
     /// A payment.

@@ -40,6 +40,7 @@ pub(super) fn confirmed(
         payment: None,
         details: None,
         claims: Vec::new(),
+        receipt_taxes: None,
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     Answer, auth::UserResponse, bookings::BookingResponse, events::team::OwnTeamResponse,
     exports::Reader, holds::HoldResponse, identities::IdentityResponse,
     notifications::DeliveryResponse, operators::SessionResponse, payments::PaymentResponse,
-    waitlist::WaitlistPlaceResponse,
+    receipts::ReceiptResponse, waitlist::WaitlistPlaceResponse,
 };
 use crate::routes::{
     choices,
@@ -34,6 +34,8 @@ pub(in crate::routes) enum PersonalRecordResponse {
     Unsubscribed(UnsubscribedResponse),
     /// A booking.
     Booking(BookedResponse),
+    /// A receipt of the booking before it, or a credit note.
+    Receipt(Box<ReceiptResponse>),
     /// A hold.
     Hold(HoldResponse),
     /// A payment.
@@ -96,6 +98,7 @@ impl From<PersonalRecord> for PersonalRecordResponse {
                 booking: booking.into(),
                 check_ins: check_ins.into_iter().map(Into::into).collect(),
             }),
+            PersonalRecord::Receipt(receipt) => Self::Receipt(Box::new((*receipt).into())),
             PersonalRecord::Hold(hold) => Self::Hold(hold.into()),
             PersonalRecord::Payment(payment) => Self::Payment(Box::new((*payment).into())),
             PersonalRecord::WaitlistPlace(place) => Self::WaitlistPlace(place.into()),
@@ -106,7 +109,7 @@ impl From<PersonalRecord> for PersonalRecordResponse {
 
 /// Exports all that is kept about the caller
 ///
-/// A JSON object on each line (NDJSON): the account and what belongs to it, then bookings, holds, payments, waiting places and mails, each the
+/// A JSON object on each line (NDJSON): the account and what belongs to it, then bookings with their receipts, holds, payments, waiting places and mails, each the
 /// newest first. Bookings and holds are as the customer sees them.
 #[utoipa::path(get, path = "/api/auth/me/personal-data", tag = "auth", operation_id = "export_own_data",
     responses((status = 200, body = PersonalRecordResponse, content_type = "application/x-ndjson"), refusals::Restricted))]

@@ -81,6 +81,8 @@ pub(super) enum Thing {
     Booking,
     BookingNumber,
     BookingReference,
+    /// The receipt of the booking.
+    Receipt,
     EventReference,
     Ticket,
     Hold,
@@ -224,6 +226,7 @@ impl Context {
             Thing::BookingReference => self.north.booking_reference.clone(),
             Thing::EventReference => self.north.event_reference.clone(),
             Thing::Booking => self.north.booking.clone(),
+            Thing::Receipt => format!("{}.0", self.north.booking),
             Thing::Ticket => format!("{}.1", self.north.booking),
             Thing::Hold => self.north.hold.clone(),
             Thing::PricedHold => self.north.priced_hold.clone(),

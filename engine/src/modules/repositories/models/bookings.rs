@@ -47,6 +47,8 @@ pub(in crate::modules::repositories) struct BookingRow {
     /// As JSON, without the reference; `None` without any.
     details: Option<String>,
     claims: Option<Vec<ClaimColumn>>,
+    /// For a booking with a receipt: the tax rate of each line as it was booked, -1 for no tax.
+    receipt: Option<Vec<i64>>,
 }
 
 /// What is kept of a booking or a hold that the customer did not make.
@@ -203,6 +205,10 @@ impl BookingRow {
             reference: columns.reference,
             details: columns.details,
             claims: ClaimColumn::of(&booking.claims),
+            receipt: booking.receipt_taxes.as_ref().map(|rates| {
+                let rates = rates.iter();
+                rates.map(|rate| rate.map_or(-1, i64::from)).collect()
+            }),
         }
     }
 
@@ -250,6 +256,10 @@ impl BookingRow {
             payment: self.payment.map(PaymentKeyRow::into_type),
             details: details.into_type()?,
             claims: ClaimColumn::into_types(self.claims),
+            receipt_taxes: self.receipt.map(|rates| {
+                let rates = rates.into_iter();
+                rates.map(|rate| u32::try_from(rate).ok()).collect()
+            }),
         })
     }
 }
