@@ -35,6 +35,7 @@ mod plugin_names;
 mod plugins;
 mod questions;
 mod quotes;
+mod receipt_settings;
 mod receipts;
 mod reminders;
 mod requests;
@@ -114,9 +115,10 @@ pub use plugins::{
 };
 pub use questions::{AnswerKind, AnswerValue, Answers, FiniteNumber, Question, QuestionId};
 pub use quotes::{Quote, QuoteTickets};
+pub use receipt_settings::ReceiptSettings;
 pub use receipts::{
     BookingReceipt, ReceiptId, ReceiptIssuer, ReceiptKind, ReceiptLine, ReceiptNumber,
-    ReceiptRecipient, ReceiptSettings, ReceiptTax, ReceiptVerdict,
+    ReceiptRecipient, ReceiptTax, ReceiptVerdict,
 };
 pub use reminders::{EventReminder, Reminder, ReminderLead};
 pub use requests::Idempotency;
@@ -146,7 +148,8 @@ pub(crate) use inventory::{CapacityCause, CapacityEntry, Inventory, StoredEvent,
 pub(crate) use notifications::message_id;
 pub(crate) use payments::{PaymentCounters, PaymentsOf, other_currency};
 pub(crate) use plugins::{NotedFailure, PluginQuarantine};
-pub(crate) use receipts::{ReceiptPlace, ReceiptRule};
+pub(crate) use receipt_settings::ReceiptRule;
+pub(crate) use receipts::ReceiptPlace;
 pub(crate) use requests::{
     KeyedRequest, RecordedAnswer, RecordedRequest, RequestKey, RequestRoute,
 };

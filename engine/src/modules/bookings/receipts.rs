@@ -2,18 +2,18 @@
 //!
 //! Called by the planner, cancellations and housekeeping. Pure.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use ulid::Ulid;
 
 use crate::{
     modules::repositories::DueReceipts,
-    types::{Booking, ReceiptId, ReceiptRule, TicketType},
+    types::{Booking, BookingLine, ReceiptId, ReceiptKind, ReceiptRule, TicketType},
 };
 
 /// Lets a new booking have a receipt, if the tenant's rule says so: the tax rates are those of now.
 pub(super) fn add_receipt(booking: &mut Booking, rule: ReceiptRule, types: &[TicketType]) {
     if rule.takes(booking.total_minor) {
-        let rate_of = |line: &crate::types::BookingLine| {
+        let rate_of = |line: &BookingLine| {
             let kind = types.iter().find(|kind| kind.id == line.ticket_type);
             kind.and_then(|kind| kind.tax_basis_points)
         };
@@ -33,6 +33,7 @@ pub(super) fn receipts_of(
     (!receipts.is_empty()).then_some(DueReceipts {
         step,
         due_at,
+        kind: ReceiptKind::Receipt,
         receipts,
     })
 }
@@ -43,7 +44,9 @@ pub(super) fn credit_note(booking: &Booking, step: Ulid) -> Option<DueReceipts> 
     let is_due = booking.receipt_taxes.is_some() && last.refund_minor > 0;
     is_due.then(|| DueReceipts {
         step,
-        due_at: after_receipt(booking, last.at),
+        // No earlier than its receipt, whatever the clocks of hosts say.
+        due_at: last.at.max(booking.created_at),
+        kind: ReceiptKind::CreditNote,
         receipts: vec![ReceiptId {
             booking: booking.id,
             index: last_index(booking),
@@ -60,7 +63,8 @@ pub(in crate::modules) fn end_of_event<'a>(
     let is_due = |booking: &&Booking| booking.receipt_taxes.is_some() && booking.total_minor > 0;
     let (mut due_at, mut receipts) = (now, Vec::new());
     for booking in bookings.filter(is_due) {
-        due_at = after_receipt(booking, due_at);
+        // No earlier than their receipts.
+        due_at = due_at.max(booking.created_at);
         receipts.push(ReceiptId {
             booking: booking.id,
             index: last_index(booking) + 1,
@@ -69,6 +73,7 @@ pub(in crate::modules) fn end_of_event<'a>(
     (!receipts.is_empty()).then_some(DueReceipts {
         step,
         due_at,
+        kind: ReceiptKind::CreditNote,
         receipts,
     })
 }
@@ -77,11 +82,4 @@ pub(in crate::modules) fn end_of_event<'a>(
 fn last_index(booking: &Booking) -> u32 {
     // A booking has at most a hundred.
     u32::try_from(booking.cancellations.len()).unwrap_or(u32::MAX)
-}
-
-/// A time at which a credit note is due: later than its receipt, whatever the clocks of hosts say, so that the receipt is numbered
-/// first.
-fn after_receipt(booking: &Booking, at: Timestamp) -> Timestamp {
-    let next = SignedDuration::from_millis(1);
-    at.max(booking.created_at.checked_add(next).unwrap_or(at))
 }

@@ -16,7 +16,9 @@ use super::{
 };
 use crate::{
     error::Result,
-    types::{BookingReceipt, PageRequest, ReceiptId, ReceiptNumber, ReceiptPlace, TenantId},
+    types::{
+        BookingReceipt, PageRequest, ReceiptId, ReceiptKind, ReceiptNumber, ReceiptPlace, TenantId,
+    },
 };
 
 /// The guard's word when others gave numbers meanwhile.
@@ -27,8 +29,10 @@ pub(in crate::modules) const STALE_COUNTER: &str = "receipt-counter-moved";
 pub(in crate::modules) struct DueReceipts {
     /// Names the step.
     pub(in crate::modules) step: Ulid,
-    /// Later than that of a receipt that has to be numbered before.
+    /// No earlier than that of a receipt that has to be numbered before.
     pub(in crate::modules) due_at: Timestamp,
+    /// At the same time receipts come before credit notes.
+    pub(in crate::modules) kind: ReceiptKind,
     pub(in crate::modules) receipts: Vec<ReceiptId>,
 }
 
@@ -37,6 +41,8 @@ pub(in crate::modules) struct DueReceipts {
 pub(in crate::modules) struct DueKey {
     pub(in crate::modules) due_at: Timestamp,
     pub(in crate::modules) tenant: TenantId,
+    /// The place of its kind.
+    pub(in crate::modules) kind: i64,
     pub(in crate::modules) step: Ulid,
 }
 
@@ -75,14 +81,14 @@ pub(in crate::modules::repositories) fn add_due_receipts(
     due: Option<&DueReceipts>,
 ) {
     let row = |due: &DueReceipts| {
-        let id = ReceiptDueRow::key(due.due_at, tenant, due.step);
+        let id = ReceiptDueRow::key(due.due_at, tenant, (due.kind.place(), due.step));
         ReceiptDueRow::of(id, &due.receipts)
     };
     script.insert("receipt_due", due.map(row));
 }
 
 fn id_of(key: &DueKey) -> RecordId {
-    ReceiptDueRow::key(key.due_at, &key.tenant, key.step)
+    ReceiptDueRow::key(key.due_at, &key.tenant, (key.kind, key.step))
 }
 
 pub(in crate::modules) struct ReceiptsRepository {
@@ -105,10 +111,11 @@ impl ReceiptsRepository {
         let due = self.db.due_rows::<IdRow>(script, "receipt_due", times, max);
         let (at, rows) = due.await?;
         let keys = rows.iter().map(|row| {
-            let (due_at, tenant, step) = ReceiptDueRow::path(row.id())?;
+            let (due_at, tenant, (kind, step)) = ReceiptDueRow::path(row.id())?;
             Ok(DueKey {
                 due_at,
                 tenant,
+                kind,
                 step,
             })
         });
@@ -126,7 +133,7 @@ impl ReceiptsRepository {
         let rows: Vec<ReceiptDueRow> = self.db.run_retrying(&script).await?.rows(index)?;
         let mut found = HashMap::new();
         for row in rows {
-            let (_, _, step) = ReceiptDueRow::path(&row.id)?;
+            let (_, _, (_, step)) = ReceiptDueRow::path(&row.id)?;
             found.insert(step, row.receipts()?);
         }
         let kept = keys.iter();

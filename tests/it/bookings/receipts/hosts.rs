@@ -121,8 +121,9 @@ async fn a_program_that_is_killed_while_it_numbers_leaves_no_gap() {
     let people = customers(&door, CUSTOMERS).await;
     let mut acknowledged = 0;
     for round in 0..ROUNDS {
-        let selling = people.iter().map(|person| {
-            let client = person.client.at(&program.client());
+        let base = program.client();
+        let clients: Vec<_> = people.iter().map(|one| one.client.at(&base)).collect();
+        let selling = clients.iter().map(|client| {
             let event = &event;
             async move {
                 let mut sold = 0;
@@ -197,7 +198,11 @@ async fn a_restored_store_begins_a_new_series() {
     let builder = || Engine::builder().embedded(folder.path());
     let restored = builder().restore(backup.as_slice()).await;
     restored.expect("a restored store");
-    let engine = builder().settings(quick_settings()).build().await;
+    // The clock by which those before were made.
+    let builder = builder()
+        .settings(quick_settings())
+        .clock(platform.clock.clone());
+    let engine = builder.build().await;
     let engine = engine.expect("an engine");
     let worker = engine.worker().spawn_singletons();
     let cancelled = engine.bookings().cancel(&ann, first).await;

@@ -16,7 +16,11 @@ use boxoffice_engine::{
 use boxoffice_tests::{Patience, wait_for};
 
 /// Changes a tenant's settings of receipts.
-async fn settings(engine: &Engine, tenant: &TenantId, change: impl Fn(&mut ReceiptSettings)) {
+pub(super) async fn settings(
+    engine: &Engine,
+    tenant: &TenantId,
+    change: impl Fn(&mut ReceiptSettings),
+) {
     let (tenants, caller) = (engine.tenants(), Caller::platform(tenant.as_str()));
     let seen = tenants.settings(&caller).await.expect("the tenant");
     let mut wanted = seen.settings;

@@ -71,11 +71,14 @@ impl ReceiptDueRow {
     pub(in crate::modules::repositories) fn key(
         due_at: Timestamp,
         tenant: &TenantId,
-        step: Ulid,
+        (kind, step): (i64, Ulid),
     ) -> RecordId {
         let tenant = Value::String(tenant.as_str().to_owned());
         let due_at = Value::from_t(millisecond(due_at));
-        record("receipt_due", [due_at, tenant, ulid_key(step)])
+        record(
+            "receipt_due",
+            [due_at, tenant, Value::from_t(kind), ulid_key(step)],
+        )
     }
 
     pub(in crate::modules::repositories) fn of(id: RecordId, receipts: &[ReceiptId]) -> Self {
@@ -85,13 +88,13 @@ impl ReceiptDueRow {
         }
     }
 
-    /// Time, tenant and step of a key.
+    /// Time, tenant, kind and step of a key.
     pub(in crate::modules::repositories) fn path(
         id: &RecordId,
-    ) -> Result<(Timestamp, TenantId, Ulid)> {
+    ) -> Result<(Timestamp, TenantId, (i64, Ulid))> {
         let due_at = at_millisecond(key_number(id, 0)?)?;
         let tenant = TenantId::trusted(key_text(id, 1)?);
-        Ok((due_at, tenant, key_ulid(id, 2)?))
+        Ok((due_at, tenant, (key_number(id, 2)?, key_ulid(id, 3)?)))
     }
 
     pub(in crate::modules::repositories) fn receipts(&self) -> Result<Vec<ReceiptId>> {
