@@ -178,6 +178,7 @@ impl EngineBuilder {
             settings: Arc::new(self.settings),
             is_exclusive: !matches!(self.store, Store::Remote { .. }),
             outbox_added: Arc::new(Notify::new()),
+            receipts_added: Arc::new(Notify::new()),
             counters: Arc::default(),
             traces: self.traces,
         };

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     app_modules::{
         ApiKeys, Bookings, CheckIns, Claims, DeliveryAdmin, Events, Holds, Imports, Notifications,
-        Operators, Payments, Plugins, Sessions, Subscriptions, Tenants, Users, Waitlist,
+        Operators, Payments, Plugins, Receipts, Sessions, Subscriptions, Tenants, Users, Waitlist,
     },
     context::EngineContext,
     counters::Counts,
@@ -106,6 +106,11 @@ impl Engine {
         Payments(self.0.clone())
     }
 
+    /// Use cases of receipts and credit notes.
+    pub fn receipts(&self) -> Receipts {
+        Receipts(self.0.clone())
+    }
+
     /// Use cases of plugins.
     pub fn plugins(&self) -> Plugins {
         Plugins(self.0.clone())
@@ -148,5 +153,101 @@ impl Engine {
     pub async fn ready(&self) -> Result<()> {
         self.ping().await?;
         self.0.has_all_plugins().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join_all;
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::*;
+    use crate::{
+        app_modules::ReceiptJobs,
+        types::{
+            BookTickets, BookingReceipt, Caller, CreateEvent, CreateTenant, EmailAddress,
+            EnsureUser, Label, PageRequest, TenantId,
+        },
+    };
+
+    fn label(text: &str) -> Label {
+        Label::parse("name", text).unwrap()
+    }
+
+    /// A tenant whose receipts are on, with as many bookings.
+    async fn sold(engine: &Engine, count: usize) -> Caller {
+        let id = TenantId::parse("north").unwrap();
+        let mut tenant = CreateTenant::new(id, label("North"), "EUR");
+        tenant.settings.receipts.is_on = true;
+        let made = engine.tenants().create(&Caller::operator(), tenant).await;
+        made.unwrap();
+        let caller = Caller::platform("north");
+        let starts_at = Timestamp::now() + SignedDuration::from_hours(24);
+        let mut event = CreateEvent::general(label("Jazz"), starts_at, 1_000);
+        event.ticket_types[0].price_minor = 1_000;
+        let event = engine.events().create(&caller, event).await.unwrap();
+        for number in 0..count {
+            let user = EnsureUser {
+                external_id: number.to_string(),
+                name: label("Ann"),
+                email: EmailAddress::parse("email", &format!("c{number}@example.org")).unwrap(),
+            };
+            let user = engine.users().ensure(&caller, user).await.unwrap();
+            let customer = caller.on_behalf_of(user.id);
+            let command = BookTickets::general(event.id, 1);
+            let booked = engine.bookings().book_tickets(&customer, command).await;
+            booked.unwrap();
+        }
+        caller
+    }
+
+    async fn all(engine: &Engine, caller: &Caller) -> Vec<BookingReceipt> {
+        let (mut all, mut request) = (Vec::new(), PageRequest::default());
+        loop {
+            let page = engine.receipts().list(caller, None, request).await.unwrap();
+            all.extend(page.items);
+            match page.next {
+                Some(cursor) => {
+                    request = PageRequest {
+                        cursor: Some(cursor),
+                        limit: 100,
+                    }
+                }
+                None => return all,
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn those_who_number_at_the_same_time_leave_no_gap_and_give_no_number_twice() {
+        const BOOKINGS: usize = 40;
+        let engine = Engine::builder().build().await.unwrap();
+        let caller = sold(&engine, BOOKINGS).await;
+        // Without the lease of the worker: only the transaction's guard keeps them apart.
+        let jobs = (0..8).map(|_| {
+            let jobs = ReceiptJobs(engine.0.clone());
+            tokio::spawn(async move {
+                for _ in 0..20 {
+                    jobs.number_due().await.unwrap();
+                }
+            })
+        });
+        for ended in join_all(jobs).await {
+            ended.unwrap();
+        }
+        let receipts = all(&engine, &caller).await;
+        assert_eq!(receipts.len(), BOOKINGS);
+        let numbers = receipts
+            .iter()
+            .map(|receipt| receipt.number.as_ref().unwrap().sequence);
+        assert!(numbers.eq(1..=BOOKINGS as u64));
+        let page = PageRequest::default();
+        let verdicts = engine
+            .operators()
+            .verify_receipts(&Caller::operator(), page);
+        let verdicts = verdicts.await.unwrap().items;
+        assert_eq!(verdicts.len(), 1);
+        assert_eq!(verdicts[0].difference, None);
+        assert_eq!(verdicts[0].receipts, BOOKINGS as u64);
     }
 }

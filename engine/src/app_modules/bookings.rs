@@ -340,27 +340,30 @@ impl Bookings {
         }
     }
 
-    /// A booking, for those who may see it, and whether it is their own.
     async fn find_visible(&self, caller: &Caller, id: BookingId) -> Result<(Booking, bool)> {
+        self.0.booking_seen_by(caller, id).await
+    }
+}
+
+impl EngineContext {
+    /// A booking, for those who may see it, and whether it is their own.
+    ///
+    /// # Errors
+    /// `not-found`, also for what the caller may not see.
+    pub(in crate::app_modules) async fn booking_seen_by(
+        &self,
+        caller: &Caller,
+        id: BookingId,
+    ) -> Result<(Booking, bool)> {
         let tenant = caller.tenant()?;
         let none = || Error::not_found("booking", id);
-        let booking = self
-            .0
-            .modules
-            .bookings
-            .find(tenant, id)
-            .await?
-            .ok_or_else(none)?;
-        let event = self
-            .0
-            .modules
-            .events
-            .find(tenant, id.event())
-            .await?
-            .ok_or_else(none)?;
+        let booking = self.modules.bookings.find(tenant, id).await?;
+        let booking = booking.ok_or_else(none)?;
+        let event = self.modules.events.find(tenant, id.event()).await?;
+        let event = event.ok_or_else(none)?;
         let organizer = event.organizer;
-        let sells = self.0.may_look_after(caller, id.event(), organizer).await?;
-        let own = self.0.is_own(caller, booking.customer).await?;
+        let sells = self.may_look_after(caller, id.event(), organizer).await?;
+        let own = self.is_own(caller, booking.customer).await?;
         let booking = as_seen(booking, Some(&event));
         match (sells, own) {
             (true, _) => Ok((booking, own)),
@@ -368,9 +371,7 @@ impl Bookings {
             (false, false) => Err(none()),
         }
     }
-}
 
-impl EngineContext {
     /// The bookings of a customer's accounts, newest first, with the states of their events.
     pub(in crate::app_modules) async fn bookings_of_accounts(
         &self,

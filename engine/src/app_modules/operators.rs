@@ -11,7 +11,7 @@ use crate::{
     types::{
         AddOperator, Caller, ClaimVerdict, EmailAddress, Erasure, EventVerdict, Label,
         ListedSession, Login, Operator, OperatorSession, Page, PageRequest, PaymentVerdict,
-        Restoration, SessionId, SessionOwner, SetOperatorPassword,
+        ReceiptVerdict, Restoration, SessionId, SessionOwner, SetOperatorPassword,
     },
 };
 
@@ -218,6 +218,21 @@ impl Operators {
     ) -> Result<Page<ClaimVerdict>> {
         caller.require_operator()?;
         self.0.modules.verification.verify_claims(&page).await
+    }
+
+    /// Verifies a page of all tenants' receipts, a verdict for each tenant, year and series: numbers have no gap, and lead to receipts
+    /// that have them. What receipts and credit notes of bookings say is verified with the events. A difference is a result, not an
+    /// error.
+    ///
+    /// # Errors
+    /// `forbidden`, `field-invalid` for a broken cursor, `unavailable`.
+    pub async fn verify_receipts(
+        &self,
+        caller: &Caller,
+        page: PageRequest,
+    ) -> Result<Page<ReceiptVerdict>> {
+        caller.require_operator()?;
+        self.0.modules.verification.verify_receipts(&page).await
     }
 
     /// Begins a backup: a consistent snapshot of the running store. Its content and the restore

@@ -106,7 +106,8 @@ impl Payments {
             refund: modules.payments.next_refund(),
         };
         let intent = BookingIntent::Confirm(order.hold);
-        let request = RequestedBooking::of_payment(intent, paid);
+        let mut request = RequestedBooking::of_payment(intent, paid);
+        request.receipts = self.0.receipt_rule(tenant).await.ok()?;
         match modules.bookings.place(tenant, request).await {
             Ok(Placement::Paid(payment)) => Some(*payment),
             // An offer: policies are asked about it first.

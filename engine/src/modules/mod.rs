@@ -20,6 +20,7 @@ mod operations;
 mod operators;
 mod payments;
 mod plugins;
+mod receipts;
 mod repositories;
 mod support;
 mod tenants;
@@ -66,6 +67,7 @@ pub(crate) use plugins::{
     NotedCall, PluginBytes, PluginReadiness, PluginsModule, SetRequest, is_known_account,
     quarantined,
 };
+pub(crate) use receipts::ReceiptsModule;
 pub(crate) use repositories::Closing;
 pub(crate) use tenants::TenantsModule;
 pub(crate) use users::accounts::link_owner;
@@ -96,6 +98,8 @@ pub(crate) struct ModuleContext {
     pub(crate) is_exclusive: bool,
     /// Notified when something was committed for the relay.
     pub(crate) outbox_added: Arc<Notify>,
+    /// Notified when a receipt became due.
+    pub(crate) receipts_added: Arc<Notify>,
     /// This process's counters.
     pub(crate) counters: Arc<Counters>,
     /// The port for traces, if there is one.
@@ -141,6 +145,7 @@ pub(crate) struct Modules {
     pub(crate) payments: PaymentsModule,
     pub(crate) plugins: PluginsModule,
     pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) receipts: ReceiptsModule,
     pub(crate) sessions: SessionsModule,
     pub(crate) subscriptions: SubscriptionsModule,
     pub(crate) tenants: TenantsModule,
@@ -237,6 +242,17 @@ impl Modules {
             payments: PaymentsModule::new(payments.clone(), context()),
             plugins: PluginsModule::new(PluginsRepository::new(db()), context()),
             queue,
+            receipts: ReceiptsModule::new(
+                ReceiptsRepository::new(db()),
+                bookings,
+                events,
+                receipts::OtherRepositories {
+                    users: UsersRepository::new(db()),
+                    tenants: TenantsRepository::new(db()),
+                    backups: BackupsRepository::new(db()),
+                },
+                context(),
+            ),
             sessions: SessionsModule::new(SessionsRepository::new(db()), context()),
             subscriptions: SubscriptionsModule::new(SubscriptionsRepository::new(db()), context()),
             tenants: TenantsModule::new(TenantsRepository::new(db()), context()),
@@ -245,6 +261,7 @@ impl Modules {
                 VerificationRepository::new(db()),
                 payments,
                 claims,
+                (ReceiptsRepository::new(db()), TenantsRepository::new(db())),
             ),
             db: db(),
         })

@@ -48,6 +48,7 @@ impl TenantsModule {
             currency: command.currency,
             version: 1,
             mail_from: None,
+            receipts_since: (command.settings.receipts.is_on).then(|| self.context.now()),
             settings: command.settings,
             created_at: self.context.now(),
         };
@@ -66,12 +67,13 @@ impl TenantsModule {
         self.repository.find(tenant).await
     }
 
-    /// The tenant as it was at most a second ago, or a little longer while it is being read again. For checks of every booking,
-    /// so that they cost no read.
+    /// The tenant as it was at most a second ago, or a little longer while it is being read again; as it is now if no other process
+    /// can change it. For checks of every booking, so that they cost no read.
     pub(crate) async fn recent(&self, tenant: &TenantId) -> Result<Option<Arc<Tenant>>> {
         let now = Instant::now();
         if let Some((read_at, known)) = self.known().get(tenant) {
-            if now.duration_since(*read_at) < RECENT_FOR {
+            let is_current = now.duration_since(*read_at) < RECENT_FOR;
+            if is_current || self.context.is_exclusive {
                 return Ok(Some(known.clone()));
             }
             // This caller reads it again; the others use the cached one.
@@ -81,6 +83,12 @@ impl TenantsModule {
         let mut known = self.known();
         match found {
             Ok(Some(found)) => {
+                // What this process has written meanwhile is newer than what it began to read before.
+                if let Some((_, newer)) = known.get(tenant)
+                    && newer.version > found.version
+                {
+                    return Ok(Some(newer.clone()));
+                }
                 let found = Arc::new(found);
                 known.insert(tenant.clone(), (now, found.clone()));
                 Ok(Some(found))
@@ -110,14 +118,22 @@ impl TenantsModule {
             return Err(version_mismatch(tenant.version, command.expected_version));
         }
         tenant.name = command.name;
+        let were_on = tenant.receipts_since;
+        let are_on = command.settings.receipts.is_on;
+        tenant.receipts_since = are_on.then(|| were_on.unwrap_or_else(|| self.context.now()));
         tenant.settings = command.settings;
         if !self.repository.replace(&tenant).await? {
             return Err(changed_meanwhile());
         }
         tenant.version += 1;
-        // It takes effect here at once.
-        self.known().remove(&tenant.id);
+        self.note_written(&tenant);
         Ok(tenant)
+    }
+
+    /// Lets a change take effect in this process at once.
+    fn note_written(&self, tenant: &Tenant) {
+        let written = (Instant::now(), Arc::new(tenant.clone()));
+        self.known().insert(tenant.id.clone(), written);
     }
 
     /// Writes the sender's address of a tenant's mails, whatever the version: only operators write it.
@@ -135,6 +151,7 @@ impl TenantsModule {
             tenant.mail_from.clone_from(&mail_from);
             if self.repository.replace(&tenant).await? {
                 tenant.version += 1;
+                self.note_written(&tenant);
                 return Ok(tenant);
             }
         }

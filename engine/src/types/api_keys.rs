@@ -47,6 +47,8 @@ scopes! {
     Payments = "payments",
     /// Read refunds, and say that one was paid back.
     Refunds = "refunds",
+    /// Read receipts and credit notes.
+    Receipts = "receipts",
     /// Check tickets in, undo that, and read check-ins and door lists.
     CheckIns = "check-ins",
     /// Import bookings of another system.

@@ -73,6 +73,8 @@ pub struct Booking {
     pub claims: Vec<ClaimUse>,
     /// The last transfer of each ticket that was given to somebody else, by number.
     pub transfers: Vec<TicketTransfer>,
+    /// If it has a receipt: the tax rate of each line as it was booked, in hundredths of a percent.
+    pub receipt_taxes: Option<Vec<Option<u32>>>,
 }
 
 impl Booking {

@@ -25,6 +25,7 @@ mod ids;
 mod imports;
 mod inventory;
 mod metadata;
+mod money;
 mod notification_kinds;
 mod notifications;
 mod pages;
@@ -35,6 +36,8 @@ mod plugin_names;
 mod plugins;
 mod questions;
 mod quotes;
+mod receipt_settings;
+mod receipts;
 mod reminders;
 mod requests;
 mod sales;
@@ -95,6 +98,7 @@ pub use ids::{
 };
 pub use imports::{ImportBookings, ImportOutcome, ImportReport, ImportRow, ImportedTickets};
 pub use metadata::{Metadata, Reference};
+pub use money::money;
 pub use notification_kinds::{Lane, NotificationKind};
 pub use notifications::{
     Attempt, Delivery, DeliveryCounts, DeliveryId, DeliveryState, Notification, NotificationHead,
@@ -115,6 +119,11 @@ pub use plugins::{
 };
 pub use questions::{AnswerKind, AnswerValue, Answers, FiniteNumber, Question, QuestionId};
 pub use quotes::{Quote, QuoteTickets};
+pub use receipt_settings::ReceiptSettings;
+pub use receipts::{
+    BookingReceipt, ReceiptId, ReceiptIssuer, ReceiptKind, ReceiptLine, ReceiptNumber,
+    ReceiptRecipient, ReceiptTax, ReceiptVerdict,
+};
 pub use reminders::{EventReminder, Reminder, ReminderLead};
 pub use requests::Idempotency;
 pub use sales::{BookingDecision, Sale, SalesChannel, SellTo, Seller, SoldTo};
@@ -144,6 +153,8 @@ pub(crate) use inventory::{CapacityCause, CapacityEntry, Inventory, StoredEvent,
 pub(crate) use notifications::message_id;
 pub(crate) use payments::{PaymentCounters, PaymentsOf, other_currency};
 pub(crate) use plugins::{NotedFailure, PluginQuarantine};
+pub(crate) use receipt_settings::ReceiptRule;
+pub(crate) use receipts::ReceiptPlace;
 pub(crate) use requests::{
     KeyedRequest, RecordedAnswer, RecordedRequest, RequestKey, RequestRoute,
 };

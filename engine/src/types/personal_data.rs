@@ -1,8 +1,8 @@
 //! What is kept about a person, as it is given to them.
 
 use super::{
-    Booking, CheckIn, Delivery, Hold, LinkedIdentity, ListedSession, NotificationKind, Payment,
-    ReceivedTicket, TeamMember, User, WaitlistPlace,
+    Booking, BookingReceipt, CheckIn, Delivery, Hold, LinkedIdentity, ListedSession,
+    NotificationKind, Payment, ReceivedTicket, TeamMember, User, WaitlistPlace,
 };
 
 /// A record about a person, in the order in which [`Users::personal_data`](crate::app_modules::Users::personal_data) lists them.
@@ -24,6 +24,8 @@ pub enum PersonalRecord {
     Booking(Booking, Vec<CheckIn>),
     /// A ticket that somebody gave to the person, without its code.
     ReceivedTicket(Box<ReceivedTicket>),
+    /// A receipt of the booking before it, or a credit note.
+    Receipt(Box<BookingReceipt>),
     /// A hold.
     Hold(Hold),
     /// A payment.

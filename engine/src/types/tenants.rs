@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{EmailAddress, Label, ReminderLead, TenantId};
+use super::{EmailAddress, Label, ReceiptSettings, ReminderLead, TenantId};
 use crate::error::{Error, Result};
 
 /// One tenant of the installation.
@@ -21,6 +21,8 @@ pub struct Tenant {
     /// The sender's address of its mails; `None` means the installation's. Only operators set it, because they know
     /// for which domains the installation's mail servers may send.
     pub mail_from: Option<EmailAddress>,
+    /// Since when its receipts are on; `None` while they are off.
+    pub receipts_since: Option<Timestamp>,
     /// When it was created, UTC.
     pub created_at: Timestamp,
 }
@@ -45,6 +47,8 @@ pub struct TenantSettings {
     /// Whether users must confirm their address before they book, hold or wait for tickets. They are then asked to confirm
     /// when they sign up. Has no effect without links, and for users that a platform brings.
     pub confirm_before_booking: bool,
+    /// Its receipts.
+    pub receipts: ReceiptSettings,
 }
 
 impl Default for TenantSettings {
@@ -57,6 +61,7 @@ impl Default for TenantSettings {
             announcements_per_day: Self::ANNOUNCEMENTS_PER_DAY_DEFAULT,
             bulk_to_verified_only: true,
             confirm_before_booking: false,
+            receipts: ReceiptSettings::default(),
         }
     }
 }
@@ -97,6 +102,7 @@ impl CreateTenant {
 
     pub(crate) fn validate(&self) -> Result<()> {
         check_sender_names(&self.name, &self.settings)?;
+        self.settings.receipts.validate()?;
         if self.currency.len() == 3 && self.currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
             Ok(())
         } else {
@@ -123,6 +129,7 @@ impl UpdateTenant {
     /// Checks the numbers against the installation's limits, and the sender's name.
     pub(crate) fn validate(&self, announcements_per_day_max: u32) -> Result<()> {
         check_sender_names(&self.name, &self.settings)?;
+        self.settings.receipts.validate()?;
         if self.settings.announcements_per_day > announcements_per_day_max {
             Err(Error::field(
                 "announcementsPerDay",

@@ -29,6 +29,8 @@ pub struct TicketType {
     pub min_per_booking: u32,
     /// Most tickets of one booking.
     pub max_per_booking: u32,
+    /// The rate of the tax that is in the price, in hundredths of a percent; `None` for no tax on receipts.
+    pub tax_basis_points: Option<u32>,
     /// Whether a ticket of this type was ever booked or held. If so, the type cannot be removed.
     pub ever_taken: bool,
     /// The platform's own strings; none in an inventory, which every group of bookings writes.
@@ -63,6 +65,8 @@ pub struct NewTicketType {
     pub min_per_booking: u32,
     /// Most tickets of one booking; at most 10,000.
     pub max_per_booking: u32,
+    /// The rate of the tax that is in the price, in hundredths of a percent, 0 to 10,000; `None` for no tax on receipts.
+    pub tax_basis_points: Option<u32>,
     /// The platform's own strings.
     pub metadata: Metadata,
 }
@@ -76,6 +80,8 @@ impl NewTicketType {
     pub const PER_EVENT_MAX: usize = 50;
     /// Most bytes of the metadata of an event's types: they are in the event's row, and in each list of events.
     pub const METADATA_BYTES_MAX: usize = 64 * 1024;
+    /// The highest tax rate: as much tax as price.
+    pub const TAX_BASIS_POINTS_MAX: u32 = 10_000;
     /// Most tickets in one booking unless the organizer says otherwise.
     pub const PER_BOOKING_DEFAULT: u32 = 100;
 
@@ -90,6 +96,7 @@ impl NewTicketType {
             sales_close_at: None,
             min_per_booking: 1,
             max_per_booking: Self::PER_BOOKING_DEFAULT,
+            tax_basis_points: None,
             metadata: Metadata::default(),
         }
     }
@@ -112,6 +119,12 @@ impl NewTicketType {
             return Err(Error::field(
                 at("maxPerBooking"),
                 "One booking has at most 10,000 tickets.",
+            ));
+        }
+        if self.tax_basis_points > Some(Self::TAX_BASIS_POINTS_MAX) {
+            return Err(Error::field(
+                at("taxBasisPoints"),
+                "A tax rate is 0 to 10,000 hundredths of a percent.",
             ));
         }
         for (name, moment) in [
@@ -144,6 +157,7 @@ impl From<&TicketType> for NewTicketType {
             sales_close_at: kind.sales_close_at,
             min_per_booking: kind.min_per_booking,
             max_per_booking: kind.max_per_booking,
+            tax_basis_points: kind.tax_basis_points,
             metadata: kind.metadata.clone(),
         }
     }

@@ -1,12 +1,13 @@
 //! The worker: loops that call the worker's use cases, independent of the job queue.
 //!
-//! Relay, housekeeping and payments are leased singletons in any process. Fan-out and delivery run in every process with a
-//! worker. Calls the use cases of `mail_jobs` and `payments`.
+//! Relay, housekeeping, payments and receipts are leased singletons in any process. Fan-out and delivery run in every process with a
+//! worker. Calls the use cases of `mail_jobs`, `payments` and `receipts`.
 
 mod heartbeat;
 mod housekeeping;
 mod lanes;
 mod payments;
+mod receipts;
 mod relay;
 mod runner;
 
@@ -38,7 +39,7 @@ impl Worker {
         handle
     }
 
-    /// Starts only the singletons (relay, housekeeping, payments), for a host that leaves mails to worker processes.
+    /// Starts only the singletons (relay, housekeeping, payments, receipts), for a host that leaves mails to worker processes.
     pub fn spawn_singletons(self) -> WorkerHandle {
         self.start()
     }
@@ -52,6 +53,7 @@ impl Worker {
         handle.run(relay::run, &self.0);
         handle.run(housekeeping::run, &self.0);
         handle.run(payments::run, &self.0);
+        handle.run(receipts::run, &self.0);
         handle
     }
 }

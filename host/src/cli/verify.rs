@@ -1,8 +1,8 @@
-//! `boxoffice verify`: recomputes every event's counters, every payment's money and every counter of a tenant, in the store or through a
-//! running host.
+//! `boxoffice verify`: recomputes every event's counters, every payment's money, every counter of a tenant and the numbers of receipts, in
+//! the store or through a running host.
 //!
-//! Called by the program. Calls the engine's use cases as an operator, or the same over REST. Each event, payment or counter that differs is a
-//! line on stdout: tenant, event, `PROVIDER/REFERENCE` or key, the first difference, separated by tabs. The exit code is then 1. The
+//! Called by the program. Calls the engine's use cases as an operator, or the same over REST. Each event, payment, counter or year of receipts that
+//! differs is a line on stdout: tenant, event, `PROVIDER/REFERENCE`, key or `receipts YEAR`, the first difference, separated by tabs. The exit code is then 1. The
 //! sums of payments go to stderr, by tenant and currency.
 
 use std::{
@@ -25,6 +25,8 @@ use super::{
 const EVENTS_PER_REQUEST: u32 = 1;
 /// Payments, or counters, that one request to a host verifies: two reads each.
 const VERDICTS_PER_REQUEST: u32 = 100;
+/// Years of receipts that one request to a host verifies: a million numbers take some ten seconds.
+const YEARS_PER_REQUEST: u32 = 1;
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
@@ -37,6 +39,8 @@ struct Tally {
     events: u64,
     payments: u64,
     claims: u64,
+    /// Receipts and credit notes.
+    receipts: u64,
     differences: u64,
     /// The money of payments, by tenant and currency.
     sums: BTreeMap<(String, String), PaymentMoney>,
@@ -65,6 +69,18 @@ impl Tally {
     fn claim(&mut self, tenant: &str, key: &str, difference: Option<&str>) -> anyhow::Result<()> {
         self.claims += 1;
         self.note(tenant, key, difference)
+    }
+
+    fn receipts(
+        &mut self,
+        (tenant, year): (&str, i64),
+        series: &str,
+        count: u64,
+        difference: Option<&str>,
+    ) -> anyhow::Result<()> {
+        self.receipts += count;
+        let what = format!("receipts {year} {series}");
+        self.note(tenant, what.trim_end(), difference)
     }
 
     fn note(&mut self, tenant: &str, what: &str, difference: Option<&str>) -> anyhow::Result<()> {
@@ -106,18 +122,19 @@ pub(super) async fn verify(VerifyArgs { place }: VerifyArgs) -> anyhow::Result<(
         events,
         payments,
         claims,
+        receipts,
         differences,
         ..
     } = tally;
     if differences > 0 {
         bail!(
-            "{differences} of {events} events, {payments} payments and {claims} counters do not agree with their books"
+            "{differences} of {events} events, {payments} payments, {claims} counters and the numbers of {receipts} receipts do not agree with their books"
         );
     }
     let _ = writeln!(
         io::stderr(),
         "{events} events agree with their ledger and bookings, {payments} payments with their notices and refunds, \
-         {claims} counters with what bookings and holds claimed"
+         {claims} counters with what bookings and holds claimed, {receipts} receipts with their numbers"
     );
     Ok(())
 }
@@ -147,6 +164,15 @@ async fn at_store(place: &Place, tally: &mut Tally) -> anyhow::Result<()> {
         |one| {
             let (tenant, key) = (one.tenant.as_str(), one.key.as_str());
             tally.claim(tenant, key, one.difference.as_deref())
+        },
+    )
+    .await?;
+    each_page(
+        async |page| Ok(operators.verify_receipts(&operator, page).await?),
+        |one| {
+            let whose = (one.tenant.as_str(), one.year);
+            let count = one.receipts + one.credit_notes;
+            tally.receipts(whose, &one.series, count, one.difference.as_deref())
         },
     )
     .await
@@ -180,5 +206,17 @@ async fn through(remote: &Remote, tally: &mut Tally) -> anyhow::Result<()> {
         tally.claim(tenant, key, item["difference"].as_str())
     };
     let claims = format!("{path}/claims");
-    remote.each(&claims, VERDICTS_PER_REQUEST, show).await
+    remote.each(&claims, VERDICTS_PER_REQUEST, show).await?;
+    let show = |item: Value| {
+        let number = |name: &str| item[name].as_u64().unwrap_or_default();
+        let whose = (
+            text(&item, "tenant"),
+            item["year"].as_i64().unwrap_or_default(),
+        );
+        let count = number("receipts") + number("creditNotes");
+        let difference = item["difference"].as_str();
+        tally.receipts(whose, text(&item, "series"), count, difference)
+    };
+    let receipts = format!("{path}/receipts");
+    remote.each(&receipts, YEARS_PER_REQUEST, show).await
 }

@@ -18,7 +18,7 @@ use super::{
         delivery_admin, door_list, erasures,
         events::{self, team, ticket_types},
         health, holds, identities, imports, live, members, notifications, operators, payments,
-        personal_data, plugins, quotes, subscriptions, tenants, transfers, waitlist,
+        personal_data, plugins, quotes, receipts, subscriptions, tenants, transfers, waitlist,
     },
     extract::refuse_query,
 };
@@ -69,6 +69,8 @@ fn lists() -> OpenApiRouter<Shared> {
         .routes(routes!(claims::list))
         .routes(routes!(payments::list_of_event))
         .routes(routes!(payments::refunds))
+        .routes(routes!(receipts::list))
+        .routes(routes!(receipts::verify))
         .routes(routes!(waitlist::list_mine))
         .routes(routes!(check_ins::tickets).layer(from_fn(compression::keep_plain)))
         .routes(routes!(transfers::list_mine).layer(from_fn(compression::keep_plain)))
@@ -110,6 +112,8 @@ fn customers() -> OpenApiRouter<Shared> {
         .routes(routes!(bookings::find_by_reference))
         .routes(routes!(bookings::cancel))
         .routes(routes!(transfers::create))
+        .routes(routes!(receipts::list_of_booking))
+        .routes(routes!(receipts::show))
         .routes(routes!(holds::create))
         .routes(routes!(holds::show, holds::change))
         .routes(routes!(holds::extend))

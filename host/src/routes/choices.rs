@@ -7,8 +7,9 @@ use boxoffice_engine::{
     DeliveryState as Delivery, ErrorCode as EngineCode, EventStatus as Event, HoldStatus as Hold,
     IdTokenAlgorithm as Algorithm, Lane as MailLane, NoticeKind as Notice,
     NotificationKind as Kind, NotificationStatus as Notification, PaymentStatus as Payment,
-    PluginExport as Export, RefundReason as Reason, RefundState as Refund, SaleState as Sale,
-    SalesChannel as Channel, Scope, TeamRole as Team, TicketStatus as Ticket, UserRole as Role,
+    PluginExport as Export, ReceiptKind as Receipt, RefundReason as Reason, RefundState as Refund,
+    SaleState as Sale, SalesChannel as Channel, Scope, TeamRole as Team, TicketStatus as Ticket,
+    UserRole as Role,
 };
 use utoipa::{
     PartialSchema, ToSchema,
@@ -72,6 +73,8 @@ choices! {
     RefundReason: Reason::ALL.iter().map(|reason| reason.as_str());
     #[doc = "The state of a refund."]
     RefundState: Refund::ALL.iter().map(|state| state.as_str());
+    #[doc = "What a receipt is for: a booking, or the refund of a cancellation."]
+    ReceiptKind: Receipt::ALL.map(Receipt::as_str);
     #[doc = "The state of a ticket."]
     TicketStatus: [Ticket::Valid, Ticket::CheckedIn, Ticket::Cancelled].map(Ticket::as_str);
     #[doc = "The state of a place on a waiting list."]

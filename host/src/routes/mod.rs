@@ -17,6 +17,7 @@ mod incoming;
 mod openapi;
 mod pages;
 mod problem;
+mod receipt_page;
 mod refusals;
 mod response_layers;
 mod start_page;

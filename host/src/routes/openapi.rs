@@ -50,6 +50,7 @@ use crate::locked::Locked as _;
         (name = "check-ins", description = "Check-in of tickets"),
         (name = "holds", description = "Tickets that are reserved for customers until a time"),
         (name = "payments", description = "Payments for holds, and refunds"),
+        (name = "receipts", description = "Receipts of bookings, and credit notes of refunds"),
         (name = "imports", description = "Bookings of another system"),
         (name = "waitlist", description = "Customers who wait for tickets"),
         (name = "notifications", description = "Notifications to customers, and their progress"),

@@ -354,8 +354,11 @@ pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     ("engine/src/modules/operations/verification.rs", 1),
     ("engine/src/modules/operations/verification/claims.rs", 1),
     ("engine/src/modules/operations/verification/payments.rs", 1),
+    ("engine/src/modules/operations/verification/receipts.rs", 1),
     // Money that waits is found by its time, of all tenants.
     ("engine/src/modules/payments/late.rs", 1),
+    // So are receipts that have no number yet; that a store was restored concerns all tenants.
+    ("engine/src/modules/receipts/numbering.rs", 3),
 ];
 
 /// The lines that make a `SystemScope`.

@@ -14,6 +14,7 @@ mod payments;
 mod properties;
 mod quotes;
 mod race;
+mod receipts;
 mod requests;
 mod sales;
 mod store_commits;

@@ -12,6 +12,8 @@ use boxoffice_tests::{
 };
 use futures::future::join_all;
 
+use super::receipts::settings;
+
 /// An engine with an event of 100 tickets of which one booking has taken one, and with a customer.
 struct Counted {
     engine: Engine,
@@ -182,6 +184,22 @@ async fn what_policies_see_is_read_once() {
     let all = (0..4).map(|_| counted.book(3, None));
     let booked = join_all(all).await.iter().filter(|one| one.is_ok()).count();
     assert_eq!(booked, 1, "one ticket before, and six are allowed");
+    assert_verified(&counted.engine).await;
+}
+
+#[tokio::test]
+async fn a_booking_with_a_receipt_is_one_commit_and_no_read() {
+    let counted = Counted::start().await;
+    settings(&counted.engine, &counted.tenant, |receipts| {
+        receipts.is_on = true;
+        receipts.free_bookings = true;
+    })
+    .await;
+    for _ in 0..3 {
+        let before = counted.counts();
+        counted.book(1, None).await.expect("tickets are left");
+        assert_eq!(counted.since(before), (1, 0));
+    }
     assert_verified(&counted.engine).await;
 }
 

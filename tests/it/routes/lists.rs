@@ -12,10 +12,11 @@ use super::{
 };
 
 /// Lists that take more than a page, and what.
-const FILTERS: [(&str, &[&str]); 8] = [
+const FILTERS: [(&str, &[&str]); 9] = [
     ("/api/users", &["email", "externalId", "name"]),
     ("/api/events/{id}/bookings", &["customer"]),
     ("/api/payments", &["status"]),
+    ("/api/receipts", &["year"]),
     ("/api/refunds", &["state"]),
     (
         "/api/events",

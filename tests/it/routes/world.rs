@@ -206,6 +206,11 @@ impl Side {
         let session = text(&listed["items"][0]["id"]).to_owned();
         let customer = door.login(&address("ann")).await;
         let make = || organizer.client.post("/api/events", event_body(json!({})));
+        let receipts = json!({"receipts": {"enabled": true, "freeBookings": true}});
+        let settings = owner
+            .client
+            .patch("/api/tenant/settings", "\"1\"", receipts);
+        settings.await.expect(200);
         let (event, empty_event) = (make().await.expect(201), make().await.expect(201));
         let (order, gig) = (format!("order-{tenant}"), format!("gig-{tenant}"));
         let book = json!({"eventId": event["id"], "numTickets": 1, "reference": order});

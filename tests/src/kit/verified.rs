@@ -2,7 +2,7 @@
 
 use boxoffice_engine::{Caller, Engine, Page, PageRequest, Result};
 
-/// Verifies all counters of an engine, its payments, and its tenants' counters.
+/// Verifies all counters of an engine, its payments, its tenants' counters, and the numbers of receipts.
 ///
 /// # Panics
 /// With every difference that there is.
@@ -26,6 +26,10 @@ pub async fn differences(engine: &Engine) -> Vec<String> {
         operators.verify_claims(&caller, page).await
     })
     .await;
+    let receipts = all(100, async |page| {
+        operators.verify_receipts(&caller, page).await
+    })
+    .await;
     let events = events.into_iter().filter_map(|one| one.difference);
     let payments = payments.into_iter().filter_map(|one| {
         let difference = one.difference?;
@@ -35,7 +39,12 @@ pub async fn differences(engine: &Engine) -> Vec<String> {
         let difference = one.difference?;
         Some(format!("counter {}: {difference}", one.key))
     });
-    events.chain(payments).chain(claims).collect()
+    let receipts = receipts.into_iter().filter_map(|one| {
+        let difference = one.difference?;
+        Some(format!("receipts of {}: {difference}", one.year))
+    });
+    let rest = claims.chain(receipts);
+    events.chain(payments).chain(rest).collect()
 }
 
 /// All verdicts of a kind. After the first page, a page has `limit` of them.

@@ -46,6 +46,7 @@ impl EngineContext {
         mut request: RequestedBooking,
     ) -> Result<Placement> {
         let modules = &self.modules;
+        request.receipts = self.receipt_rule(tenant).await?;
         if let Err(refusal) = self.compare_details(tenant, &mut request, false).await {
             return self.answered_before(tenant, &request, refusal).await;
         }

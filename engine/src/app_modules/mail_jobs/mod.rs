@@ -161,7 +161,8 @@ impl MailJobs {
             modules.plugins.sweep_uploads(tenant).await?;
         }
         let erased = modules.users.finish_erasures().await?;
-        Ok(more || erased || !tenants.is_empty())
+        let forgot = modules.receipts.forget_names().await?;
+        Ok(more || erased || forgot || !tenants.is_empty())
     }
 
     /// Leases tasks of a lane.

@@ -1,6 +1,6 @@
 //! The use case that gives people what is kept about them.
 //!
-//! Called by hosts. Calls the users, sessions, events, subscriptions, bookings, check-ins, payments and notifications modules.
+//! Called by hosts. Calls the users, sessions, events, subscriptions, bookings, check-ins, payments, receipts and notifications modules.
 
 use std::{fmt, str::FromStr};
 
@@ -96,7 +96,7 @@ impl FromStr for Position {
 
 impl Users {
     /// Lists all that is kept about a user, for the user, and for the tenant's owners: the account and what belongs to it, then
-    /// bookings, tickets that others gave to the user, holds, payments, waiting places and mails. Also that of the accounts without a password that tickets were sold to
+    /// bookings with their receipts, tickets that others gave to the user, holds, payments, waiting places and mails. Also that of the accounts without a password that tickets were sold to
     /// at the user's address before. A page may have fewer items than its limit, and still have a next page; the first one has
     /// everything of the account.
     ///
@@ -264,10 +264,14 @@ impl Users {
                     check_ins.list_of_booking(tenant, booking.id).await?
                 }
             };
+            let receipts = &self.0.modules.receipts;
+            let receipts = receipts.of_booking(tenant, &booking).await?.into_iter();
+            let receipts = receipts.map(|receipt| PersonalRecord::Receipt(Box::new(receipt)));
             records.push(PersonalRecord::Booking(
                 booking.as_customer_sees(),
                 check_ins,
             ));
+            records.extend(receipts);
         }
         Ok(Page {
             items: records,

@@ -12,6 +12,7 @@ use super::{
     ATTEMPTS_MAX, BookingsModule,
     counters::remove_sold,
     mails::{mails_about, mails_to},
+    receipts::credit_note,
     requests::{BeforeCancelling, CancelDecision, RequestedCancellation},
 };
 use crate::{
@@ -134,6 +135,7 @@ impl BookingsModule {
             match self.repository.cancel(tenant, &step).await {
                 Ok(()) => {
                     self.context.outbox_added.notify_one();
+                    self.context.receipts_added.notify_one();
                     return Ok(Some(step.booking));
                 }
                 // Reading again settles it: the booking shows whether it has this cancellation.
@@ -203,6 +205,7 @@ impl BookingsModule {
             offers,
             mails: mails.traced(|_| self.context.trace()),
             policy_version: attempt.policy_version,
+            receipts: credit_note(&after, attempt.change),
             booking: after,
             payment,
             claims,

@@ -276,6 +276,9 @@ impl BookingsModule {
         let error = match self.repository.insert_group(commit.tenant, &plan).await {
             Ok(()) => {
                 self.context.outbox_added.notify_one();
+                if plan.receipts.is_some() {
+                    self.context.receipts_added.notify_one();
+                }
                 self.note_taken(commit, plan.keys(), plan.holders());
                 self.taken_ids.add(commit.tenant, plan.references());
                 let inventory = change.after();

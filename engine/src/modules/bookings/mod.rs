@@ -23,6 +23,7 @@ mod planned_details;
 mod planner;
 pub(crate) mod policy_check;
 mod policy_snapshots;
+mod receipts;
 mod requests;
 mod taken_ids;
 mod transfers;
@@ -38,6 +39,7 @@ pub(in crate::modules) use claims::require_left;
 pub(crate) use details::{details_for, require_answers};
 pub(crate) use orders::not_published;
 pub(in crate::modules) use planned_details::reference_taken;
+pub(in crate::modules) use receipts::end_of_event;
 pub(crate) use requests::{
     BeforeCancelling, BeforePolicies, BookingIntent, CancelDecision, ImportedBooking, PaidRequest,
     Placement, PolicyDecision, RequestedBooking, RequestedCancellation, RequestedDetails,

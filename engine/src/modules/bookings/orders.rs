@@ -41,6 +41,7 @@ pub(super) fn confirmed(
         details: None,
         claims: Vec::new(),
         transfers: Vec::new(),
+        receipt_taxes: None,
     }
 }
 

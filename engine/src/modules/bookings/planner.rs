@@ -18,6 +18,7 @@ use super::{
     mails::mails_about,
     orders::{Wanted, confirmed, order},
     planned_causes::cause_of,
+    receipts::{add_receipt, receipts_of},
     requests::{BookingIntent, Placement, RequestedBooking, without_accepted},
     unconfirmed,
 };
@@ -147,6 +148,7 @@ impl PlanInput<'_> {
         });
         let unconfirmed = unconfirmed.collect();
         planner.left.bookings += planner.bookings.len() as u64;
+        let receipts = receipts_of(&planner.bookings, self.change, self.now);
         let ids: Vec<_> = (planner.bookings.iter())
             .map(|booking| booking.id)
             .filter(|booking| !planner.silent.contains(booking))
@@ -176,6 +178,7 @@ impl PlanInput<'_> {
             check_ins: planner.check_ins,
             payments: planner.payments,
             unconfirmed,
+            receipts,
         }
     }
 }
@@ -216,6 +219,7 @@ impl GroupPlanner<'_> {
         if self.has_stale_details(request) {
             return Ok(Placement::DetailsStale);
         }
+        let made = self.bookings.len();
         let placement = match request.intent {
             _ if request.payment.is_some() => self.pay(request)?,
             BookingIntent::Book => Placement::Booked(self.book(request, serial)?),
@@ -225,6 +229,9 @@ impl GroupPlanner<'_> {
                 self.confirm(id, request)?
             }
         };
+        if let Some(booking) = self.bookings.get_mut(made) {
+            add_receipt(booking, request.receipts, &self.left.ticket_types);
+        }
         // A hold and the booking it becomes have one serial, and so one record.
         let paid = request.payment.as_ref().map(|paid| paid.order.hold);
         let serial = match request.accepted_hold().or(paid) {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::types::{
     BookLine, Booking, BookingDetails, BookingId, BookingLine, CancelCause, Claim, EventId, Hold,
     HoldId, HoldStatus, KeyedRequest, NewBookingDetails, Payment, PaymentKey, PaymentNotice,
-    PaymentOrder, Reference, RefundId, RequestKey, Sale, TraceParent, UserId,
+    PaymentOrder, ReceiptRule, Reference, RefundId, RequestKey, Sale, TraceParent, UserId,
 };
 
 /// What a request wants of the event. Each intent passes the same policy check, queue and transaction.
@@ -52,6 +52,8 @@ pub(crate) struct RequestedBooking {
     pub(crate) payment: Option<Box<PaidRequest>>,
     /// What it carries beside its tickets.
     pub(crate) details: RequestedDetails,
+    /// Which bookings of the tenant get receipts. Imports get none: the other system issued them.
+    pub(crate) receipts: ReceiptRule,
     /// Where the request's trace is; known once it stands in its queue.
     pub(crate) trace: Option<TraceParent>,
 }
@@ -124,6 +126,7 @@ impl RequestedBooking {
             import: None,
             payment: None,
             details: RequestedDetails::default(),
+            receipts: ReceiptRule::None,
             trace: None,
         }
     }

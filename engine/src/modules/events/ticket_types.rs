@@ -41,6 +41,7 @@ impl EventsModule {
                 sales_close_at: new.sales_close_at.map(to_millisecond),
                 min_per_booking: new.min_per_booking,
                 max_per_booking: new.max_per_booking,
+                tax_basis_points: new.tax_basis_points,
                 ever_taken: found.is_some_and(|kind| kind.ever_taken),
                 metadata: Metadata::default(),
             })

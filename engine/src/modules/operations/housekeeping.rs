@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::modules::{
     ModuleContext,
+    bookings::end_of_event,
     plugins::uploads_overdue,
     repositories::{
         HousekeepingRepository, PaymentChange, PaymentsRepository, STALE_PAID_BOOKING,
@@ -73,8 +74,8 @@ impl HousekeepingModule {
         Ok(!events.is_empty())
     }
 
-    /// Writes a batch of a cancelled event's bookings as cancelled that were paid or have claims: makes their refunds due, and gives
-    /// back what they claimed. If one of them changes meanwhile, the next pass writes them.
+    /// Writes a batch of a cancelled event's bookings as cancelled that were paid or have claims or receipts: makes their refunds and
+    /// credit notes due, and gives back what they claimed. If one of them changes meanwhile, the next pass writes them.
     async fn refund_cancelled(&self, tenant: &TenantId, event: EventId) -> Result<()> {
         let bookings = self.payments.owing_of_cancelled(tenant, event, PAID_BATCH);
         let bookings = bookings.await?;
@@ -105,7 +106,12 @@ impl HousekeepingModule {
             (booking, change)
         });
         let written: Vec<_> = written.collect();
-        match self.payments.cancel_with_event(tenant, &written, now).await {
+        let ended = written.iter().map(|(booking, _)| booking);
+        let notes = end_of_event(ended, self.context.next_id(), now);
+        let step = self
+            .payments
+            .cancel_with_event(tenant, &written, notes.as_ref(), now);
+        match step.await {
             Ok(()) | Err(StepError::Conflict | StepError::Lost(_)) => Ok(()),
             Err(error) if error.is_any_guard(&[STALE_PAYMENT, STALE_PAID_BOOKING]) => Ok(()),
             Err(error) => Err(error.into()),

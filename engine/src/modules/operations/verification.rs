@@ -5,6 +5,7 @@
 
 mod claims;
 mod payments;
+mod receipts;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -12,7 +13,8 @@ use std::{
 };
 
 use crate::modules::repositories::{
-    ClaimsRepository, EventCounters, PaymentsRepository, SystemScope, VerificationRepository,
+    ClaimsRepository, EventCounters, PaymentsRepository, ReceiptsRepository, SystemScope,
+    TenantsRepository, VerificationRepository,
 };
 use crate::{
     error::Result,
@@ -32,6 +34,8 @@ pub(crate) struct VerificationModule {
     repository: VerificationRepository,
     payments: Arc<PaymentsRepository>,
     claims: Arc<ClaimsRepository>,
+    receipts: ReceiptsRepository,
+    tenants: TenantsRepository,
 }
 
 impl VerificationModule {
@@ -39,11 +43,14 @@ impl VerificationModule {
         repository: VerificationRepository,
         payments: Arc<PaymentsRepository>,
         claims: Arc<ClaimsRepository>,
+        (receipts, tenants): (ReceiptsRepository, TenantsRepository),
     ) -> Self {
         Self {
             repository,
             payments,
             claims,
+            receipts,
+            tenants,
         }
     }
 
@@ -113,6 +120,9 @@ impl VerificationModule {
                 return Ok(Some(format!(
                     "what booking {booking} has claimed is not what its counters have of it"
                 )));
+            }
+            if let Some(difference) = self.receipts_differ(tenant, &page).await? {
+                return Ok(Some(difference));
             }
             after = page.last().map(|booking| booking.id);
             if page.len() < BOOKINGS_PAGE as usize {

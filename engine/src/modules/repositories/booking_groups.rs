@@ -23,6 +23,7 @@ use super::{
     notifications::{NewMails, add_mails},
     payments::{PaymentChange, add_payment},
     plugins::{add_decisions, add_policy_guard, replace_decisions},
+    receipts::{DueReceipts, add_due_receipts},
     unconfirmed::{self, UnconfirmedAccount, add_account, ask_accounts},
 };
 use crate::{
@@ -88,7 +89,7 @@ pub(in crate::modules) struct GroupSnapshot {
     pub(in crate::modules) committed: Option<u32>,
 }
 
-/// The write of a group: for n bookings at most 5n + n/32 * 2 + 4 rows, for each hold 6 more, for each payment 5 more, and one for
+/// The write of a group: for n bookings at most 5n + n/32 * 2 + 5 rows, for each hold 6 more, for each payment 5 more, and one for
 /// each ticket that an imported booking has checked in.
 pub(in crate::modules) struct GroupPlan {
     pub(in crate::modules) change: InventoryChange,
@@ -113,6 +114,8 @@ pub(in crate::modules) struct GroupPlan {
     /// The counters of which something is taken, and by which booking or hold.
     pub(in crate::modules) claims: Vec<ClaimChange>,
     pub(in crate::modules) claim_uses: Vec<(BookingId, ClaimUse)>,
+    /// The receipts of its bookings, if some have one.
+    pub(in crate::modules) receipts: Option<DueReceipts>,
 }
 
 impl GroupPlan {
@@ -226,6 +229,7 @@ impl BookingsRepository {
         let uses = plan.claim_uses.iter();
         let uses = uses.map(|(booking, one)| (*booking, one));
         add_claims(&mut script, tenant, &plan.claims, uses);
+        add_due_receipts(&mut script, tenant, plan.receipts.as_ref());
         add_mails(&mut script, tenant, &plan.mails)?;
         self.db.commit(Some(tenant), script).await
     }

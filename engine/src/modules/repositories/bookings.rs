@@ -17,6 +17,7 @@ use super::{
     notifications::{NewMails, add_mails_about},
     payments::{PaymentChange, add_payment},
     plugins::add_policy_guard,
+    receipts::{DueReceipts, add_due_receipts},
     references::add_reference,
     waitlist::{Offers, add_offers},
 };
@@ -28,7 +29,7 @@ use crate::{
     },
 };
 
-/// The write of a cancellation: at most 7 rows, 5 more if a payment is kept for the booking, and the offers of the freed
+/// The write of a cancellation: at most 8 rows, 5 more if a payment is kept for the booking, and the offers of the freed
 /// tickets.
 pub(in crate::modules) struct CancelStep {
     /// The booking to write.
@@ -42,6 +43,8 @@ pub(in crate::modules) struct CancelStep {
     pub(in crate::modules) payment: Option<PaymentChange>,
     /// What it gives back of the tenant's counters.
     pub(in crate::modules) claims: Vec<ClaimReturn>,
+    /// The credit note of its refund, if the booking has a receipt.
+    pub(in crate::modules) receipts: Option<DueReceipts>,
 }
 
 pub(in crate::modules) struct BookingsRepository {
@@ -82,6 +85,7 @@ impl BookingsRepository {
             add_payment(&mut script, tenant, change);
         }
         add_returns(&mut script, tenant, step.claims.clone(), step.change.at);
+        add_due_receipts(&mut script, tenant, step.receipts.as_ref());
         add_mails_about(&mut script, tenant, &step.mails)?;
         add_offers(&mut script, tenant, step.booking.event, &step.offers)?;
         self.db.run(script).await.map(drop)

@@ -114,7 +114,7 @@ impl HousekeepingRepository {
             .collect()
     }
 
-    /// Writes up to `max` of a cancelled event's bookings without a payment and claims as cancelled; returns their number. When none
+    /// Writes up to `max` of a cancelled event's bookings without a payment, claims and receipts as cancelled; returns their number. When none
     /// is left, the event is removed from the list: at most `max` + 1 rows.
     pub(in crate::modules) async fn sweep_cancelled(
         &self,
@@ -128,7 +128,7 @@ impl HousekeepingRepository {
         let (now, count) = (script.bind(millisecond(now)), script.bind(i64::from(max)));
         let index = script.push(format!(
             "LET $swept = (UPDATE (SELECT VALUE id FROM type::record('booking', [$tenant, {event}]..[$tenant, {event}, ..]) \
-             WHERE cancelled_by = NONE AND payment = NONE AND claims = NONE LIMIT {count}) SET cancelled_by = 'event', cancelled_at = {now} RETURN VALUE id)"
+             WHERE cancelled_by = NONE AND payment = NONE AND claims = NONE AND receipt = NONE LIMIT {count}) SET cancelled_by = 'event', cancelled_at = {now} RETURN VALUE id)"
         )) + 3;
         script.push(format!(
             "LET $left = (SELECT VALUE id FROM type::record('booking', [$tenant, {event}]..[$tenant, {event}, ..]) \

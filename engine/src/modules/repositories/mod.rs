@@ -34,6 +34,7 @@ mod operators;
 mod payments;
 mod plugins;
 mod queue;
+mod receipts;
 mod references;
 mod sessions;
 mod sign_ups;
@@ -82,6 +83,10 @@ pub(in crate::modules) use plugins::{
     UPLOADS_FULL, VERSION_GONE, VERSIONS_FULL,
 };
 pub(in crate::modules) use queue::QueueRepository;
+pub(in crate::modules) use receipts::{
+    CounterKey, DueKey, DueReceipts, NumberingStep, ReceiptCounter, ReceiptsRepository,
+    STALE_COUNTER,
+};
 pub(in crate::modules) use references::REFERENCE_TAKEN;
 pub(in crate::modules) use sessions::{Revoked, SessionScope, SessionsRepository};
 pub(in crate::modules) use sign_ups::CountedMail;

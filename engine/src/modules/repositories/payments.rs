@@ -15,6 +15,7 @@ use super::{
         BookingRow, ClaimColumn, HoldRow, IdRow, InventoryRow, PaymentDueRow, PaymentKeyRow,
         PaymentListRow, PaymentRow, RefundRow, millisecond, newest_first_key,
     },
+    receipts::{DueReceipts, add_due_receipts},
 };
 use crate::{
     error::Result,
@@ -341,7 +342,7 @@ impl PaymentsRepository {
         Ok((at, due.collect::<Result<_>>()?))
     }
 
-    /// Up to `max` bookings of a cancelled event that are not written as cancelled yet, and were paid or have claims.
+    /// Up to `max` bookings of a cancelled event that are not written as cancelled yet, and were paid or have claims or receipts.
     pub(in crate::modules) async fn owing_of_cancelled(
         &self,
         tenant: &TenantId,
@@ -353,22 +354,24 @@ impl PaymentsRepository {
         let max = script.bind(i64::from(max));
         let index = script.push(format!(
             "SELECT * FROM type::record('booking', [$tenant, {event}]..[$tenant, {event}, ..]) \
-             WHERE cancelled_by = NONE AND (payment != NONE OR claims != NONE) LIMIT {max}"
+             WHERE cancelled_by = NONE AND (payment != NONE OR claims != NONE OR receipt != NONE) LIMIT {max}"
         ));
         let rows: Vec<BookingRow> = self.db.run_retrying(&script).await?.rows(index)?;
         rows.into_iter().map(BookingRow::into_type).collect()
     }
 
-    /// Writes such bookings as cancelled, with their refunds and what they give back: 1 row for each, those of its payment, and 2 for
-    /// each claim.
+    /// Writes such bookings as cancelled, with their refunds, their credit notes and what they give back: 1 row for each, those of its
+    /// payment, 2 for each claim, and 1 for all credit notes.
     /// Nothing is written if one of them has changed.
     pub(in crate::modules) async fn cancel_with_event(
         &self,
         tenant: &TenantId,
         bookings: &[(Booking, Option<PaymentChange>)],
+        receipts: Option<&DueReceipts>,
         now: Timestamp,
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
+        add_due_receipts(&mut script, tenant, receipts);
         let cause = script.bind(CancelCause::Event.as_str().to_owned());
         let at = script.bind(millisecond(now));
         for (booking, change) in bookings {

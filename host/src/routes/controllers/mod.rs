@@ -32,6 +32,8 @@ pub(super) mod payments;
 pub(super) mod personal_data;
 pub(super) mod plugins;
 pub(super) mod quotes;
+mod receipt_settings;
+pub(super) mod receipts;
 mod sales;
 pub(super) mod subscriptions;
 pub(super) mod tenants;

@@ -10,7 +10,7 @@ use super::{
     Answer, auth::UserResponse, bookings::BookingResponse, events::team::OwnTeamResponse,
     exports::Reader, holds::HoldResponse, identities::IdentityResponse,
     notifications::DeliveryResponse, operators::SessionResponse, payments::PaymentResponse,
-    transfers::ReceivedTicketResponse, waitlist::WaitlistPlaceResponse,
+    receipts::ReceiptResponse, transfers::ReceivedTicketResponse, waitlist::WaitlistPlaceResponse,
 };
 use crate::routes::{
     choices,
@@ -36,6 +36,8 @@ pub(in crate::routes) enum PersonalRecordResponse {
     Booking(BookedResponse),
     /// A ticket that somebody gave to the person, without its code.
     ReceivedTicket(Box<ReceivedTicketResponse>),
+    /// A receipt of the booking before it, or a credit note.
+    Receipt(Box<ReceiptResponse>),
     /// A hold.
     Hold(HoldResponse),
     /// A payment.
@@ -101,6 +103,7 @@ impl From<PersonalRecord> for PersonalRecordResponse {
             PersonalRecord::ReceivedTicket(received) => {
                 Self::ReceivedTicket(Box::new((*received).into()))
             }
+            PersonalRecord::Receipt(receipt) => Self::Receipt(Box::new((*receipt).into())),
             PersonalRecord::Hold(hold) => Self::Hold(hold.into()),
             PersonalRecord::Payment(payment) => Self::Payment(Box::new((*payment).into())),
             PersonalRecord::WaitlistPlace(place) => Self::WaitlistPlace(place.into()),
@@ -111,8 +114,8 @@ impl From<PersonalRecord> for PersonalRecordResponse {
 
 /// Exports all that is kept about the caller
 ///
-/// A JSON object on each line (NDJSON): the account and what belongs to it, then bookings, tickets that others gave to them, holds, payments, waiting
-/// places and mails. Bookings and holds are as the customer sees them.
+/// A JSON object on each line (NDJSON): the account and what belongs to it, then bookings with their receipts, tickets that others gave to
+/// them, holds, payments, waiting places and mails. Bookings and holds are as the customer sees them.
 #[utoipa::path(get, path = "/api/auth/me/personal-data", tag = "auth", operation_id = "export_own_data",
     responses((status = 200, body = PersonalRecordResponse, content_type = "application/x-ndjson"), refusals::Restricted))]
 pub(in crate::routes) async fn export_own(

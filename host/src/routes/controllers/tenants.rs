@@ -2,15 +2,21 @@
 
 use axum::{Json as JsonAnswer, extract::State, response::IntoResponse as _, response::Response};
 use boxoffice_engine::{
-    EmailAddress, Engine, Label, ReminderLead, Result, Suppression, Tenant, TenantSettings,
-    UpdateTenant,
+    EmailAddress, Engine, Label, ReceiptSettings, ReminderLead, Result, Suppression, Tenant,
+    TenantSettings, UpdateTenant,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Answer, PageResponse, integers::Whole, patched::Patched, with_etag};
+use super::{
+    Answer, PageResponse,
+    integers::Whole,
+    patched::Patched,
+    receipt_settings::{ReceiptSettingsPatchRequest, ReceiptSettingsResponse},
+    with_etag,
+};
 use crate::routes::{
     choices,
     extract::{AsCaller, AtPage, MergePatch, PageParams, SeenVersions, read_value},
@@ -69,6 +75,8 @@ pub(in crate::routes) struct TenantSettingsResponse {
     /// Whether users must confirm their address before they book, hold or wait for tickets (`email-unconfirmed`). Has no
     /// effect if nobody is asked, as above.
     confirm_before_booking: bool,
+    /// Its receipts.
+    receipts: ReceiptSettingsResponse,
 }
 
 impl From<Tenant> for TenantSettingsResponse {
@@ -86,6 +94,7 @@ impl From<Tenant> for TenantSettingsResponse {
             announcements_per_day: settings.announcements_per_day,
             bulk_to_verified_only: settings.bulk_to_verified_only,
             confirm_before_booking: settings.confirm_before_booking,
+            receipts: settings.receipts.into(),
         }
     }
 }
@@ -135,6 +144,10 @@ pub(in crate::routes) struct TenantSettingsPatchRequest {
     #[schema(value_type = bool, required = false)]
     #[serde(default)]
     confirm_before_booking: Patched<bool>,
+    /// Its receipts. Fields that are left out stay. Null: off, and the default settings.
+    #[schema(value_type = Option<ReceiptSettingsPatchRequest>)]
+    #[serde(default)]
+    receipts: Patched<ReceiptSettingsPatchRequest>,
 }
 
 impl TenantSettingsPatchRequest {
@@ -177,6 +190,12 @@ impl TenantSettingsPatchRequest {
         if let Some(given) = self.confirm_before_booking.value("confirmBeforeBooking")? {
             settings.confirm_before_booking = *given;
         }
+        let receipts = settings.receipts.clone();
+        self.receipts.write(
+            &mut settings.receipts,
+            ReceiptSettings::default(),
+            |patch| patch.applied(&receipts),
+        )?;
         Ok(UpdateTenant {
             expected_version,
             name,

@@ -1,5 +1,7 @@
 //! Query parameters: lists have some, other routes none.
 
+mod receipts;
+
 use axum::{
     extract::{FromRequestParts, Query, Request},
     http::{Method, Uri, request::Parts},
@@ -15,6 +17,7 @@ use utoipa::IntoParams;
 
 use super::times::instant;
 use crate::routes::{choices, problem::Problem};
+pub(in crate::routes) use receipts::{AtReceiptPage, ReceiptParams};
 
 /// Longest cursor that is read; valid ones are far shorter.
 const CURSOR_BYTES_MAX: usize = 512;

@@ -97,6 +97,14 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
         ],
     ),
     (
+        Scope::Receipts,
+        &[
+            ("get", "/api/bookings/{id}/receipts"),
+            ("get", "/api/receipts"),
+            ("get", "/api/receipts/{id}"),
+        ],
+    ),
+    (
         Scope::CheckIns,
         &[
             ("get", "/api/check-ins/{id}"),

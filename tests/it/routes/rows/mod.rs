@@ -81,6 +81,8 @@ pub(super) enum Thing {
     Booking,
     BookingNumber,
     BookingReference,
+    /// The receipt of the booking.
+    Receipt,
     EventReference,
     Ticket,
     OtherTicket,
@@ -225,6 +227,7 @@ impl Context {
             Thing::BookingReference => self.north.booking_reference.clone(),
             Thing::EventReference => self.north.event_reference.clone(),
             Thing::Booking => self.north.booking.clone(),
+            Thing::Receipt => format!("{}.0", self.north.booking),
             Thing::Ticket => format!("{}.1", self.north.booking),
             Thing::OtherTicket => self.north.other_ticket.clone(),
             Thing::Hold => self.north.hold.clone(),

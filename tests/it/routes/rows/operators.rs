@@ -58,6 +58,14 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         "GET",
+        "/api/operator/verification/receipts",
+        Door::Operator,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "GET",
         "/api/operator/verification",
         Door::Operator,
         Thing::None,

@@ -1,4 +1,4 @@
-//! Routes of payments and refunds.
+//! Routes of payments, refunds and receipts.
 
 use serde_json::json;
 
@@ -60,6 +60,23 @@ pub(super) const ROWS: &[Row] = &[
         200,
     ),
     row("GET", "/api/refunds", Door::Owner, Thing::None, None, 200),
+    row("GET", "/api/receipts", Door::Owner, Thing::None, None, 200),
+    row(
+        "GET",
+        "/api/receipts/{id}",
+        Door::Customer(404),
+        Thing::Receipt,
+        None,
+        200,
+    ),
+    row(
+        "GET",
+        "/api/bookings/{id}/receipts",
+        Door::Customer(404),
+        Thing::Booking,
+        None,
+        200,
+    ),
     row(
         "POST",
         "/api/refunds/{id}/settled",

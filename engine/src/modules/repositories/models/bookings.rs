@@ -50,6 +50,8 @@ pub(in crate::modules::repositories) struct BookingRow {
     claims: Option<Vec<ClaimColumn>>,
     /// The last transfer of each ticket; `None` without any.
     transfers: Option<Vec<TransferRow>>,
+    /// For a booking with a receipt: the tax rate of each line as it was booked, -1 for no tax.
+    receipt: Option<Vec<i64>>,
 }
 
 /// What is kept of a booking or a hold that the customer did not make.
@@ -207,6 +209,10 @@ impl BookingRow {
             details: columns.details,
             claims: ClaimColumn::of(&booking.claims),
             transfers: TransferRow::of_all(&booking.transfers),
+            receipt: booking.receipt_taxes.as_ref().map(|rates| {
+                let rates = rates.iter();
+                rates.map(|rate| rate.map_or(-1, i64::from)).collect()
+            }),
         }
     }
 
@@ -255,6 +261,10 @@ impl BookingRow {
             details: details.into_type()?,
             claims: ClaimColumn::into_types(self.claims),
             transfers: TransferRow::into_types(self.transfers)?,
+            receipt_taxes: self.receipt.map(|rates| {
+                let rates = rates.into_iter();
+                rates.map(|rate| u32::try_from(rate).ok()).collect()
+            }),
         })
     }
 }

@@ -325,6 +325,7 @@ pub(in crate::modules::repositories) struct TicketTypeRow {
     sales_close_at: Option<i64>,
     min_per_booking: u32,
     max_per_booking: u32,
+    tax_basis_points: Option<u32>,
     ever_taken: bool,
 }
 
@@ -341,6 +342,7 @@ impl TicketTypeRow {
             sales_close_at: kind.sales_close_at.map(millisecond),
             min_per_booking: kind.min_per_booking,
             max_per_booking: kind.max_per_booking,
+            tax_basis_points: kind.tax_basis_points,
             ever_taken: kind.ever_taken,
         }
     }
@@ -357,6 +359,7 @@ impl TicketTypeRow {
             sales_close_at: self.sales_close_at.map(at_millisecond).transpose()?,
             min_per_booking: self.min_per_booking,
             max_per_booking: self.max_per_booking,
+            tax_basis_points: self.tax_basis_points,
             ever_taken: self.ever_taken,
             metadata: Metadata::default(),
         })

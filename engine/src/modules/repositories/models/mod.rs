@@ -19,6 +19,7 @@ mod notifications;
 mod payment_keys;
 mod payments;
 mod plugins;
+mod receipts;
 mod references;
 mod sessions;
 mod staff;
@@ -69,6 +70,9 @@ pub(in crate::modules::repositories) use payments::{
 pub(in crate::modules::repositories) use plugins::{
     PluginBytesRow, PluginChunkRow, PluginFailureRow, PluginMomentRow, PluginNoteRow, PluginRow,
     PluginSetRow, PluginSetVersionRow, PluginStateRow, plugin_count_key,
+};
+pub(in crate::modules::repositories) use receipts::{
+    ReceiptCounterRow, ReceiptDueRow, ReceiptNumberRow, ReceiptRow,
 };
 pub(in crate::modules::repositories) use references::{
     BOOKING_REFERENCES, EVENT_REFERENCES, ReferenceRow,

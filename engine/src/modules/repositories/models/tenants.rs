@@ -2,7 +2,10 @@
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
-use super::keys::{at_millisecond, key_text, millisecond, record};
+use super::{
+    keys::{at_millisecond, key_text, millisecond, record},
+    receipts::ReceiptSettingsRow,
+};
 use crate::{
     error::Result,
     types::{EmailAddress, Label, ReminderLead, Tenant, TenantId, TenantSettings},
@@ -23,6 +26,9 @@ pub(in crate::modules::repositories) struct TenantRow {
     announcements_per_day: u32,
     bulk_to_verified_only: bool,
     confirm_before_booking: bool,
+    /// `None` for the default settings.
+    receipts: Option<ReceiptSettingsRow>,
+    receipts_since: Option<i64>,
 }
 
 impl TenantRow {
@@ -56,6 +62,8 @@ impl TenantRow {
             announcements_per_day: tenant.settings.announcements_per_day,
             bulk_to_verified_only: tenant.settings.bulk_to_verified_only,
             confirm_before_booking: tenant.settings.confirm_before_booking,
+            receipts: ReceiptSettingsRow::of(&tenant.settings.receipts),
+            receipts_since: tenant.receipts_since.map(millisecond),
         }
     }
 
@@ -73,7 +81,9 @@ impl TenantRow {
                 announcements_per_day: self.announcements_per_day,
                 bulk_to_verified_only: self.bulk_to_verified_only,
                 confirm_before_booking: self.confirm_before_booking,
+                receipts: ReceiptSettingsRow::into_type(self.receipts),
             },
+            receipts_since: self.receipts_since.map(at_millisecond).transpose()?,
             mail_from: self.mail_from.map(EmailAddress::stored),
             created_at: at_millisecond(self.created_at)?,
         })

@@ -251,6 +251,7 @@ mod tests {
                 sales_close_at: None,
                 min_per_booking: 1,
                 max_per_booking: 4,
+                tax_basis_points: None,
                 ever_taken: true,
                 metadata: Metadata::default(),
             }],

@@ -113,6 +113,8 @@ pub(in crate::routes) struct TicketTypeResponse {
     min_per_booking: u32,
     /// Most tickets of one booking.
     max_per_booking: u32,
+    /// The rate of the tax that is in the price, in hundredths of a percent; null for no tax on receipts.
+    tax_basis_points: Option<u32>,
     /// The platform's own strings.
     metadata: BTreeMap<String, String>,
 }
@@ -218,6 +220,7 @@ impl From<TicketType> for TicketTypeResponse {
             sales_close_at: one.sales_close_at,
             min_per_booking: one.min_per_booking,
             max_per_booking: one.max_per_booking,
+            tax_basis_points: one.tax_basis_points,
             metadata: metadata_response(&one.metadata),
         }
     }

@@ -58,6 +58,9 @@ pub(in crate::routes) struct TicketTypeRequest {
     /// Most tickets of one booking. The default is 100.
     #[schema(value_type = Option<u32>, maximum = 10_000)]
     max_per_booking: Option<Whole<u32>>,
+    /// The rate of the tax that is in the price, in hundredths of a percent. The default is no tax on receipts.
+    #[schema(value_type = Option<u32>, maximum = 10_000, example = 1900)]
+    tax_basis_points: Option<Whole<u32>>,
     /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500.
     metadata: Option<BTreeMap<String, String>>,
 }
@@ -89,6 +92,9 @@ pub(in crate::routes) struct ReplaceTicketTypeRequest {
     /// Most tickets of one booking. The default is 100.
     #[schema(value_type = Option<u32>, maximum = 10_000)]
     max_per_booking: Option<Whole<u32>>,
+    /// The rate of the tax that is in the price, in hundredths of a percent. The default is no tax on receipts.
+    #[schema(value_type = Option<u32>, maximum = 10_000, example = 1900)]
+    tax_basis_points: Option<Whole<u32>>,
     /// The platform's own strings: up to 50 keys of 40 characters, with values of up to 500.
     metadata: Option<BTreeMap<String, String>>,
 }
@@ -125,6 +131,10 @@ pub(in crate::routes) struct TicketTypePatchRequest {
     #[schema(value_type = u32, required = false, maximum = 10_000)]
     #[serde(default)]
     max_per_booking: Patched<Whole<u32>>,
+    /// The rate of the tax that is in the price, in hundredths of a percent. Null: no tax on receipts. Existing bookings keep theirs.
+    #[schema(value_type = Option<u32>, maximum = 10_000)]
+    #[serde(default)]
+    tax_basis_points: Patched<Whole<u32>>,
     /// The platform's own strings. Keys that are left out stay; a null removes its key. Null: none.
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
     #[serde(default)]
@@ -239,6 +249,7 @@ impl TicketTypeRequest {
             min_per_booking: self.min_per_booking.map_or(1, |Whole(min)| min),
             max_per_booking: (self.max_per_booking)
                 .map_or(NewTicketType::PER_BOOKING_DEFAULT, |Whole(max)| max),
+            tax_basis_points: self.tax_basis_points.map(|Whole(rate)| rate),
             metadata: Metadata::parse(&at("metadata"), self.metadata.clone().unwrap_or_default())?,
         })
     }
@@ -255,6 +266,7 @@ impl ReplaceTicketTypeRequest {
             sales_close_at: self.sales_close_at,
             min_per_booking: self.min_per_booking,
             max_per_booking: self.max_per_booking,
+            tax_basis_points: self.tax_basis_points,
             metadata: self.metadata,
         };
         (self.id, said)
@@ -285,6 +297,10 @@ impl TicketTypePatchRequest {
             &mut kind.max_per_booking,
             "maxPerBooking",
         )?;
+        self.tax_basis_points
+            .write(&mut kind.tax_basis_points, None, |Whole(rate)| {
+                Ok(Some(*rate))
+            })?;
         let time =
             |given: &Patched<String>, target: &mut Option<Timestamp>, field: &'static str| {
                 given.write(target, None, |text| times::instant(text, field).map(Some))

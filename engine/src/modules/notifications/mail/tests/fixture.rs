@@ -149,6 +149,7 @@ fn tenant() -> Tenant {
             reply_to: Some(address("help@north.example")),
             ..TenantSettings::default()
         },
+        receipts_since: None,
         created_at: Timestamp::UNIX_EPOCH,
     }
 }
@@ -238,6 +239,7 @@ fn event() -> Event {
             sales_close_at: None,
             min_per_booking: 1,
             max_per_booking: 10,
+            tax_basis_points: None,
             ever_taken: true,
             metadata: Default::default(),
         }],
@@ -307,6 +309,7 @@ pub(super) fn booking(event: &Event, serial: u128) -> Booking {
         payment: None,
         details: Some(Box::new(details())),
         claims: Vec::new(),
+        receipt_taxes: None,
     }
 }
 
