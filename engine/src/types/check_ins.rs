@@ -307,6 +307,7 @@ mod tests {
             details: None,
             claims: Vec::new(),
             transfers: Vec::new(),
+            receipt_taxes: None,
         }
     }
 

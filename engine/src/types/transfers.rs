@@ -203,6 +203,7 @@ impl Booking {
             sale: None,
             payment: None,
             claims: Vec::new(),
+            receipt_taxes: None,
             event_version: known.unwrap_or(self.event_version),
             details: BookingDetails {
                 ticket_holders: holders,

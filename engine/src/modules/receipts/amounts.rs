@@ -214,6 +214,7 @@ mod tests {
             payment: None,
             details: None,
             claims: Vec::new(),
+            transfers: Vec::new(),
             receipt_taxes: Some(rates),
         }
     }
