@@ -25,6 +25,7 @@ pub(super) fn common_data(context: &MailContext<'_>) -> Value {
         "bookings": bookings.collect::<Value>(),
         "cancellation": null,
         "tickets": [],
+        "voidTickets": [],
         "announcement": null,
         "offer": null,
         "unsubscribeUrl": context.unsubscribe_url,

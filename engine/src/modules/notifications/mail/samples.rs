@@ -51,6 +51,7 @@ pub(crate) fn sample(kind: NotificationKind) -> Value {
         }],
         "cancellation": null,
         "tickets": [],
+        "voidTickets": [],
         "announcement": null,
         "offer": null,
         "unsubscribeUrl": null,

@@ -15,8 +15,8 @@ use crate::{
         BookingNumber, BookingStatus, CancelCause, Cancellation, CancellationTerms, EmailAddress,
         Event, EventDetails, EventId, EventStatus, Hold, HoldId, HoldStatus, Label, Metadata,
         NotificationId, NotificationKind, PluginHash, PluginName, PluginQuarantine, Prose,
-        Reminder, Tenant, TenantId, TenantSettings, TicketType, TicketTypeId, User, UserId,
-        UserRole,
+        Reminder, Tenant, TenantId, TenantSettings, TicketTransfer, TicketType, TicketTypeId, User,
+        UserId, UserRole,
     },
 };
 
@@ -95,6 +95,7 @@ impl Fixture {
                 | NotificationKind::ApiKeyCreated
                 | NotificationKind::IdentityLinked
                 | NotificationKind::BookingSummary => Vec::new(),
+                NotificationKind::TicketVoided => vec![given_away(booking(&event, 7))],
                 _ => vec![booking(&event, 7)],
             },
             offer: (kind == NotificationKind::WaitingListOffer).then(|| offer(&event)),
@@ -102,7 +103,9 @@ impl Fixture {
                 .then(|| mail_sample(kind)["summary"].clone()),
             keeps_entry: false,
             tickets: match kind {
-                NotificationKind::BookingConfirmed => vec![ticket(1), ticket(2)],
+                NotificationKind::BookingConfirmed | NotificationKind::TicketReceived => {
+                    vec![ticket(1), ticket(2)]
+                }
                 _ => Vec::new(),
             },
             event,
@@ -310,6 +313,22 @@ pub(super) fn booking(event: &Event, serial: u128) -> Booking {
         details: Some(Box::new(details())),
         claims: Vec::new(),
         receipt_taxes: None,
+    }
+}
+
+/// A booking whose second ticket was given to somebody else.
+fn given_away(booking: Booking) -> Booking {
+    let transfer = TicketTransfer {
+        number: 2,
+        issue: 1,
+        former: vec![booking.customer],
+        to: UserId::from_ulid(Ulid::from_parts(1, 99)),
+        at: Timestamp::UNIX_EPOCH,
+        event_version: 3,
+    };
+    Booking {
+        transfers: vec![transfer],
+        ..booking
     }
 }
 

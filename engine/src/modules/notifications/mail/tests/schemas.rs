@@ -141,7 +141,8 @@ fn the_data_has_one_shape() {
             "recipient",
             "tenant",
             "tickets",
-            "unsubscribeUrl"
+            "unsubscribeUrl",
+            "voidTickets"
         ]
     );
     assert_eq!(shape(&full), shape(&bare));
