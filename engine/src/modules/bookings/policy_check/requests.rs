@@ -241,8 +241,8 @@ mod tests {
             let text = serde_json::to_string(&asked).expect("JSON");
             let read: FiniteNumber = serde_json::from_str(&text).expect("a number");
             assert_eq!(read, asked, "{text}");
-            let distance = number.get().to_bits().abs_diff(asked.get().to_bits());
-            assert!(distance <= 2, "{text}: {number:?}");
+            let distance = (number.get() - asked.get()).abs();
+            assert!(distance <= number.get().abs() * 1e-14, "{text}: {number:?}");
         }
     }
 }
