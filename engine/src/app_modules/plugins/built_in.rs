@@ -39,7 +39,7 @@ impl Plugins {
         &self,
         caller: &Caller,
         version: PluginHash,
-        mut request: BuiltInRequest,
+        request: BuiltInRequest,
         config: Option<String>,
     ) -> Result<PluginOutcome> {
         let caller = &caller.scoped(Scope::Plugins)?;
@@ -49,11 +49,12 @@ impl Plugins {
         let config = config.unwrap_or_else(|| own.example().to_owned());
         require_object(&config)?;
         own.check(&config)?;
-        let BuiltInRequest::ValidateBooking(asked) = &mut request;
+        let BuiltInRequest::ValidateBooking(mut asked) = request;
         if asked.counters.is_empty() {
             asked.counters = own.name().to_string();
         }
         audit(caller, &tenant, "dry-run", &own.name(), "");
+        let request = BuiltInRequest::ValidateBooking(asked);
         Ok(catalogue::outcome(version, &config, &request))
     }
 }

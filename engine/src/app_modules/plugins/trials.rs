@@ -13,7 +13,7 @@ use crate::{
         BuiltInRequest, CallPriority, HookFailure, PluginAnswer, PluginCall, PluginOutcome,
         PluginRef, PluginRequest, PluginRuntime,
     },
-    types::{Caller, DecisionStep, PluginHash, PluginLimits, PluginName, Scope},
+    types::{Caller, DecisionStep, PluginHash, PluginLimits, PluginName, Scope, TenantId},
 };
 
 /// Most decisions of one replay, and as many sampled refusals.
@@ -92,19 +92,7 @@ impl Plugins {
         if let Some(config) = &config {
             require_object(config)?;
         }
-        let called = match catalogue::of_version(hash) {
-            Some(own) => {
-                if let Some(config) = &config {
-                    own.check(config)?;
-                }
-                Called::BuiltIn(own.name())
-            }
-            None => {
-                let version = self.find(&tenant, hash).await?;
-                let (runtime, plugin) = self.loaded(&tenant, hash).await?;
-                Called::Plugin(version.name, runtime, plugin)
-            }
-        };
+        let called = self.called(&tenant, hash, config.as_deref()).await?;
         audit(caller, &tenant, "replay", &hash, "");
         let (decisions, refusals) = self.0.modules.plugins.recorded(&tenant, last).await?;
         let mut report = ReplayReport {
@@ -135,6 +123,24 @@ impl Plugins {
             report.not_replayable += usize::from(report.replayed == before);
         }
         Ok(report)
+    }
+
+    /// What a replay of this version calls.
+    async fn called(
+        &self,
+        tenant: &TenantId,
+        hash: PluginHash,
+        config: Option<&str>,
+    ) -> Result<Called<'_>> {
+        if let Some(own) = catalogue::of_version(hash) {
+            if let Some(config) = config {
+                own.check(config)?;
+            }
+            return Ok(Called::BuiltIn(own.name()));
+        }
+        let version = self.find(tenant, hash).await?;
+        let (runtime, plugin) = self.loaded(tenant, hash).await?;
+        Ok(Called::Plugin(version.name, runtime, plugin))
     }
 }
 

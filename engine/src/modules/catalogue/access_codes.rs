@@ -86,10 +86,10 @@ impl Policy for AccessCodes {
                     )
                 }
             }
-            .into());
+            .decision());
         };
         if let Some(refusal) = rules.out_of_time(code, asked)? {
-            return Ok(refusal.into());
+            return Ok(refusal.decision());
         }
         let claims = rules.claims(code, asked);
         Ok(Prices::of(asked).decision(None, claims))

@@ -63,7 +63,9 @@ impl Policy for CustomerMaximum {
                 )
             };
             let reason = self.reason.as_ref().map(|own| own.as_str().to_owned());
-            return Ok(Refusal::new("too-many-tickets", reason.unwrap_or_else(built_in)).into());
+            return Ok(
+                Refusal::new("too-many-tickets", reason.unwrap_or_else(built_in)).decision(),
+            );
         }
         let Some(AcrossEvents { group, tickets }) = &self.across_events else {
             return Ok(Decision::Accept);
@@ -75,7 +77,7 @@ impl Policy for CustomerMaximum {
             let reason = format!(
                 "At most {tickets} tickets of these events per customer; you want {wanted}."
             );
-            return Ok(Refusal::new("too-many-tickets", reason).into());
+            return Ok(Refusal::new("too-many-tickets", reason).decision());
         };
         let customer = &asked.customer.pseudonym;
         let claim = Claim {

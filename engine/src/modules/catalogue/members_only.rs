@@ -81,11 +81,11 @@ impl Policy for MembersOnly {
         }
         if is_listed {
             let reason = "Confirm your e-mail address first: these tickets are for members.";
-            return Ok(Refusal::new("address-not-confirmed", reason).into());
+            return Ok(Refusal::new("address-not-confirmed", reason).decision());
         }
         let reason = self.reason.as_ref().map(Sentence::as_str);
         let reason = reason.unwrap_or("These tickets are for members only.");
-        Ok(Refusal::new("members-only", reason).into())
+        Ok(Refusal::new("members-only", reason).decision())
     }
 }
 

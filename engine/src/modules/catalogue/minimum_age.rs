@@ -88,7 +88,7 @@ impl Policy for MinimumAge {
                 })
             }
         };
-        Ok(refusal.map_or(Decision::Accept, Into::into))
+        Ok(refusal.map_or(Decision::Accept, Refusal::decision))
     }
 }
 

@@ -82,13 +82,12 @@ impl Refusal {
             reason: reason.into(),
         }
     }
-}
 
-impl From<Refusal> for Decision {
-    fn from(refusal: Refusal) -> Self {
-        Self::Reject {
-            code: refusal.code.to_owned(),
-            reason: refusal.reason,
+    /// The decision that says so.
+    fn decision(self) -> Decision {
+        Decision::Reject {
+            code: self.code.to_owned(),
+            reason: self.reason,
         }
     }
 }

@@ -75,19 +75,19 @@ impl Policy for PromoCodes {
             return Ok(match asked.codes.first() {
                 Some(unknown) if self.refuse_unknown => {
                     let reason = format!("The code {unknown} is not known here.");
-                    Refusal::new("code-unknown", reason).into()
+                    Refusal::new("code-unknown", reason).decision()
                 }
                 _ => Decision::Accept,
             });
         };
         if let Some(refusal) = rules.out_of_time(code, asked)? {
-            return Ok(refusal.into());
+            return Ok(refusal.decision());
         }
         let mut prices = Prices::of(asked);
         let lowered = prices.lower(self.ticket_types.as_ref(), |price| self.discount.off(price));
         if !lowered.found {
             let reason = format!("The code {code} is for other tickets.");
-            return Ok(Refusal::new("code-not-for-these-tickets", reason).into());
+            return Ok(Refusal::new("code-not-for-these-tickets", reason).decision());
         }
         let claims = rules.claims(code, asked);
         Ok(prices.decision(self.message.as_ref(), claims))
