@@ -242,10 +242,9 @@ mod tests {
             .map(|receipt| receipt.number.as_ref().unwrap().sequence);
         assert!(numbers.eq(1..=BOOKINGS as u64));
         let page = PageRequest::default();
-        let verdicts = engine
-            .operators()
-            .verify_receipts(&Caller::operator(), page);
-        let verdicts = verdicts.await.unwrap().items;
+        let (operators, operator) = (engine.operators(), Caller::operator());
+        let verdicts = operators.verify_receipts(&operator, page).await;
+        let verdicts = verdicts.unwrap().items;
         assert_eq!(verdicts.len(), 1);
         assert_eq!(verdicts[0].difference, None);
         assert_eq!(verdicts[0].receipts, BOOKINGS as u64);

@@ -274,7 +274,6 @@ fn offer(event: &Event) -> Hold {
         sale: None,
         details: None,
         claims: Vec::new(),
-        transfers: Vec::new(),
     }
 }
 
@@ -312,6 +311,7 @@ pub(super) fn booking(event: &Event, serial: u128) -> Booking {
         payment: None,
         details: Some(Box::new(details())),
         claims: Vec::new(),
+        transfers: Vec::new(),
         receipt_taxes: None,
     }
 }
