@@ -241,11 +241,10 @@ mod tests {
             .iter()
             .map(|receipt| receipt.number.as_ref().unwrap().sequence);
         assert!(numbers.eq(1..=BOOKINGS as u64));
+        let (operators, operator) = (engine.operators(), Caller::operator());
         let page = PageRequest::default();
-        let verdicts = engine
-            .operators()
-            .verify_receipts(&Caller::operator(), page);
-        let verdicts = verdicts.await.unwrap().items;
+        let verdicts = operators.verify_receipts(&operator, page).await;
+        let verdicts = verdicts.unwrap().items;
         assert_eq!(verdicts.len(), 1);
         assert_eq!(verdicts[0].difference, None);
         assert_eq!(verdicts[0].receipts, BOOKINGS as u64);

@@ -300,6 +300,7 @@ mod tests {
             payment: None,
             details: None,
             claims: Vec::new(),
+            receipt_taxes: None,
         }
     }
 
