@@ -241,8 +241,8 @@ mod tests {
             .iter()
             .map(|receipt| receipt.number.as_ref().unwrap().sequence);
         assert!(numbers.eq(1..=BOOKINGS as u64));
-        let page = PageRequest::default();
         let (operators, operator) = (engine.operators(), Caller::operator());
+        let page = PageRequest::default();
         let verdicts = operators.verify_receipts(&operator, page).await;
         let verdicts = verdicts.unwrap().items;
         assert_eq!(verdicts.len(), 1);
