@@ -3,7 +3,7 @@
 //!
 //! Called by app_modules. Calls the bookings and events repositories.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use ulid::Ulid;
@@ -11,22 +11,23 @@ use ulid::Ulid;
 use super::{
     ATTEMPTS_MAX, BookingsModule,
     counters::remove_sold,
-    mails::{mails_about, mails_to},
+    mails::mails_about,
     receipts::credit_note,
     requests::{BeforeCancelling, CancelDecision, RequestedCancellation},
+    transfers::require_own,
 };
 use crate::{
     error::{Error, ErrorCode, ErrorKind, Result},
     modules::repositories::{
-        CancelStep, ClaimReturn, GroupQuery, GroupSnapshot, InventoryChange, NewMails,
-        PaymentChange, STALE_BOOKING, STALE_INVENTORY, STALE_PAYMENT, STALE_POLICIES, StepError,
+        CancelStep, ClaimReturn, GroupQuery, GroupSnapshot, InventoryChange, PaymentChange,
+        STALE_BOOKING, STALE_INVENTORY, STALE_PAYMENT, STALE_POLICIES, StepError,
     },
     modules::support::Attempts,
     types::{
         Booking, BookingLine, BookingStatus, CancelCause, Cancellation, CancellationTerms,
         CapacityCause, EventStatus, Inventory, NotificationId, NotificationKind, Payment,
-        RecordedAnswer, RefundId, RefundReason, TenantId, UserId, chosen, closed, refund_of,
-        total_of, without,
+        RecordedAnswer, RefundId, RefundReason, TenantId, chosen, closed, refund_of, total_of,
+        without,
     },
 };
 
@@ -210,18 +211,6 @@ impl BookingsModule {
             payment,
             claims,
         })
-    }
-
-    /// The mails to those whose tickets the last cancellation of a booking ended, though somebody else had booked them.
-    fn void_mails(&self, tenant: &TenantId, booking: &Booking, now: Timestamp) -> NewMails {
-        let cancelled = booking.cancellations.last();
-        let numbers = cancelled.map_or(&[][..], |one| &one.numbers);
-        let owners = numbers.iter().map(|number| booking.owner_of(*number));
-        let others: BTreeSet<UserId> = owners.filter(|one| *one != booking.customer).collect();
-        let recipients: Vec<_> = others.into_iter().map(|user| (user, booking.id)).collect();
-        let notification = NotificationId::from_ulid(self.context.next_id());
-        let kind = NotificationKind::TicketVoided;
-        mails_to(tenant, (notification, kind), &recipients, now)
     }
 
     /// A booking's payment after a refund became due of it; `None` if nothing is refunded.
@@ -441,20 +430,6 @@ fn came_in_stay(booking: &Booking, numbers: &[u32]) -> Result<()> {
             "These tickets are checked in, so only the organizer can cancel them.",
         )),
         false => Ok(()),
-    }
-}
-
-/// Refuses to cancel tickets that the customer gave to somebody else.
-fn require_own(booking: &Booking, numbers: &[u32]) -> Result<()> {
-    let mut numbers = numbers.iter();
-    match numbers.find(|number| booking.owner_of(**number) != booking.customer) {
-        Some(number) => Err(Error::new(
-            ErrorCode::TicketTransferred,
-            format!(
-                "Ticket {number} was given to somebody else, so only the organizer can cancel it."
-            ),
-        )),
-        None => Ok(()),
     }
 }
 

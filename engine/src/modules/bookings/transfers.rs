@@ -3,6 +3,10 @@
 //!
 //! Called by app_modules. Calls the bookings repository.
 
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
 use super::{ATTEMPTS_MAX, BookingsModule, mails::mails_to};
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -141,6 +145,23 @@ impl BookingsModule {
         received.and(voided).traced(|_| self.context.trace())
     }
 
+    /// The mails to those whose tickets the last cancellation of a booking ended, though somebody else had booked them.
+    pub(super) fn void_mails(
+        &self,
+        tenant: &TenantId,
+        booking: &Booking,
+        now: Timestamp,
+    ) -> NewMails {
+        let cancelled = booking.cancellations.last();
+        let numbers = cancelled.map_or(&[][..], |one| &one.numbers);
+        let owners = numbers.iter().map(|number| booking.owner_of(*number));
+        let others: BTreeSet<UserId> = owners.filter(|one| *one != booking.customer).collect();
+        let recipients: Vec<_> = others.into_iter().map(|user| (user, booking.id)).collect();
+        let notification = NotificationId::from_ulid(self.context.next_id());
+        let kind = NotificationKind::TicketVoided;
+        mails_to(tenant, (notification, kind), &recipients, now)
+    }
+
     /// The bookings with these ids, unordered; at most as many as a page has.
     pub(crate) async fn find_many(
         &self,
@@ -202,5 +223,19 @@ pub(crate) fn require_transferable(booking: &Booking, event: &Event, id: TicketI
             ErrorCode::AlreadyCheckedIn,
             "This ticket is checked in, so it cannot be given to somebody else.",
         )),
+    }
+}
+
+/// Refuses to cancel tickets that the customer gave to somebody else.
+pub(super) fn require_own(booking: &Booking, numbers: &[u32]) -> Result<()> {
+    let mut numbers = numbers.iter();
+    match numbers.find(|number| booking.owner_of(**number) != booking.customer) {
+        Some(number) => Err(Error::new(
+            ErrorCode::TicketTransferred,
+            format!(
+                "Ticket {number} was given to somebody else, so only the organizer can cancel it."
+            ),
+        )),
+        None => Ok(()),
     }
 }
