@@ -316,10 +316,10 @@ pub(super) fn booking(event: &Event, serial: u128) -> Booking {
     }
 }
 
-/// A booking whose second ticket was given to somebody else.
+/// A booking whose tickets were given to somebody else.
 fn given_away(booking: Booking) -> Booking {
-    let transfer = TicketTransfer {
-        number: 2,
+    let transfer = |number: u32| TicketTransfer {
+        number,
         issue: 1,
         former: vec![booking.customer],
         to: UserId::from_ulid(Ulid::from_parts(1, 99)),
@@ -327,7 +327,7 @@ fn given_away(booking: Booking) -> Booking {
         event_version: 3,
     };
     Booking {
-        transfers: vec![transfer],
+        transfers: vec![transfer(1), transfer(2)],
         ..booking
     }
 }
