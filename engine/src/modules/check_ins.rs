@@ -70,12 +70,8 @@ impl CheckInsModule {
             let Some((booking, ticket)) = self.find(tenant, event, id).await? else {
                 return Ok(Admission::Unknown);
             };
-            let present = booking.issued(id.number).issue;
-            match present.cmp(&issued.issue) {
-                Ordering::Equal => {}
-                Ordering::Greater => return Ok(Admission::Transferred),
-                // A store that came from a backup does not know the transfer.
-                Ordering::Less => return Ok(Admission::Unknown),
+            if let Some(refused) = of_other_issue(&booking, issued) {
+                return Ok(refused);
             }
             match ticket.status {
                 TicketStatus::Cancelled => return Ok(Admission::Cancelled),
@@ -199,5 +195,16 @@ impl CheckInsModule {
             let ticket = booking.ticket(id.number)?;
             Some((booking, ticket))
         }))
+    }
+}
+
+/// The outcome for a code that was made before the ticket's last transfer, or after it.
+fn of_other_issue(booking: &Booking, issued: IssuedTicket) -> Option<Admission> {
+    let present = booking.issued(issued.ticket.number).issue;
+    match present.cmp(&issued.issue) {
+        Ordering::Equal => None,
+        Ordering::Greater => Some(Admission::Transferred),
+        // A store that came from a backup does not know the transfer.
+        Ordering::Less => Some(Admission::Unknown),
     }
 }

@@ -47,6 +47,7 @@ mod stored;
 mod subscriptions;
 mod tenants;
 mod text;
+mod ticket_transfers;
 mod ticket_types;
 mod times;
 mod traces;
@@ -133,10 +134,11 @@ pub use subscriptions::{Suppression, SuppressionSource};
 pub use tenants::{CreateTenant, Tenant, TenantSettings, UpdateTenant};
 pub(crate) use text::is_same_text;
 pub use text::{EmailAddress, Label, LineFault, Prose, Reason, check_line};
+pub use ticket_transfers::TicketTransfer;
 pub use ticket_types::{NewTicketType, TicketType};
 pub use times::time_zone;
 pub use traces::TraceParent;
-pub use transfers::{IssuedTicket, ReceivedTicket, TicketTransfer, TransferTicket};
+pub use transfers::{IssuedTicket, ReceivedTicket, TransferTicket};
 pub use users::{
     AddOperator, Confirmation, CreateUser, EnsureUser, Login, Operator, Register,
     SetOperatorPassword, User, UserRole,

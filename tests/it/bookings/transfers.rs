@@ -11,7 +11,8 @@ use boxoffice_engine::{
 use boxoffice_tests::{
     Account, ReceivedMail, SurrealServer, TestPlatform,
     api::{Api, path_of, text},
-    assert_verified, create_event, email, ensure_customer, organizer_and_tenant, ticket_codes,
+    assert_verified, create_event, email, ensure_customer, organizer_and_tenant, pass_time,
+    ticket_codes,
 };
 use serde_json::{Value, json};
 
@@ -411,7 +412,8 @@ async fn scanners_that_race_a_transfer_let_one_person_in() {
         let transfer = transfer.transfer_ticket(&ann, give);
         let pause = std::time::Duration::from_millis(u64::from(round % 6));
         let old_scan = async {
-            tokio::time::sleep(pause).await;
+            // Each round scans at another moment of the transfer.
+            pass_time(pause).await;
             scan(&hosts[1], &organizer, event.id, &old).await
         };
         let new_scan = async {

@@ -64,6 +64,7 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
             ("post", "/api/bookings"),
             ("patch", "/api/bookings/{id}"),
             ("post", "/api/bookings/{id}/cancel"),
+            ("post", "/api/tickets/{id}/transfer"),
         ],
     ),
     (
