@@ -39,6 +39,7 @@ pub(crate) use bookings::{
     ImportedBooking, PaidRequest, Placement, PolicyDecision, RequestedBooking,
     RequestedCancellation, RequestedDetails, RequestedTransfer, WaitingCustomer, details_for,
     imports, not_published, policy_check, read_with_event, require_answers, require_transferable,
+    with_holder,
 };
 pub(crate) use check_ins::{Admission, CheckInsModule};
 pub(crate) use claims::ClaimsModule;

@@ -97,6 +97,7 @@ impl Booking {
     /// The booking as its customer sees it.
     pub(crate) fn as_customer_sees(mut self) -> Self {
         self.sale = self.sale.map(|sale| Box::new(sale.as_customer_sees()));
+        self.without_attendees_of_others();
         self
     }
 

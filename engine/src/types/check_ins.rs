@@ -211,8 +211,9 @@ impl Booking {
             };
             let mut numbers: Vec<u32> = left.iter().rev().filter(of_type).copied().collect();
             // Stable: within both kinds the last ones stay first.
-            numbers
-                .sort_by_key(|number| self.is_in(*number) || self.transfer_of(*number).is_some());
+            numbers.sort_by_key(|number| {
+                self.is_in(*number) || self.owner_of(*number) != self.customer
+            });
             chosen.extend(numbers.into_iter().take(wanted.quantity as usize));
         }
         chosen.sort_unstable();

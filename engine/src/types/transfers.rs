@@ -1,12 +1,12 @@
 //! Transfers: a ticket is given to somebody else, and its code changes.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use jiff::Timestamp;
 
 use super::{
-    Answers, Booking, BookingDetails, BookingLine, BookingNumber, EmailAddress, EventId, Label,
-    Ticket, TicketHolder, TicketId, TicketStatus, TicketTransfer, UserId,
+    Answers, Booking, BookingLine, BookingNumber, EmailAddress, EventId, Label, Ticket,
+    TicketHolder, TicketId, TicketStatus, TicketTransfer, UserId,
 };
 use crate::error::{Error, Result};
 
@@ -109,6 +109,23 @@ impl Booking {
             .map_or(self.customer, |transfer| transfer.to)
     }
 
+    /// The tickets that the customer gave to somebody else, and whether somebody after them gave it on.
+    pub(crate) fn given_away(&self) -> impl Iterator<Item = (u32, bool)> {
+        let given = self.transfers.iter().filter(|one| one.to != self.customer);
+        given.map(|one| (one.number, one.former.last() != Some(&self.customer)))
+    }
+
+    /// The attendees as the customer may see them: of a ticket that others gave on they did not name the attendee.
+    pub(crate) fn without_attendees_of_others(&mut self) {
+        let of_others = self.given_away().filter(|(_, is_of_others)| *is_of_others);
+        let of_others: Vec<u32> = of_others.map(|(number, _)| number).collect();
+        if let Some(details) = self.details.as_mut().filter(|_| !of_others.is_empty()) {
+            details
+                .ticket_holders
+                .retain(|number, _| !of_others.contains(number));
+        }
+    }
+
     /// What the present code of the ticket of a number names.
     pub(crate) fn issued(&self, number: u32) -> IssuedTicket {
         IssuedTicket {
@@ -165,11 +182,6 @@ impl Booking {
                 }),
             }
         }
-        let holders = self.details.iter().flat_map(|one| &one.ticket_holders);
-        let holders = holders.filter(|(number, _)| theirs(number));
-        let holders: BTreeMap<u32, TicketHolder> = holders
-            .map(|(number, one)| (*number, one.clone()))
-            .collect();
         let known = self.transfers.iter().filter(|one| one.to == owner);
         let known = known.map(|one| one.event_version).min();
         Self {
@@ -183,11 +195,8 @@ impl Booking {
             claims: Vec::new(),
             receipt_taxes: None,
             event_version: known.unwrap_or(self.event_version),
-            details: BookingDetails {
-                ticket_holders: holders,
-                ..BookingDetails::default()
-            }
-            .boxed(),
+            // Whoever gave the ticket typed the name.
+            details: None,
             ..self.clone()
         }
     }

@@ -78,7 +78,7 @@ refusals! {
     ReleaseHold = KEYED: Forbidden, HoldEnded;
     OpenPayment = WRITES: Forbidden, HoldEnded, EventNotPublished, PriceChanged, CurrencyMismatch, PaymentExists;
     TellPayment = WRITES: Forbidden, CurrencyMismatch, NoticeReused, TooManyNotices;
-    ChangeBooking = WRITES: Forbidden, BookingCancelled, ChangesClosed, ReferenceTaken, TicketTransferred;
+    ChangeBooking = WRITES: Forbidden, BookingCancelled, ChangesClosed, ReferenceTaken;
     TransferTicket = KEYED: Forbidden, EmailUnconfirmed, TicketCancelled, AlreadyCheckedIn, TicketTransferred, ChangesClosed;
     CancelTickets = KEYED | POLICIES: Forbidden, BookingCancelled, CancellationClosed, AlreadyCheckedIn, TicketTransferred;
     JoinWaitlist = KEYED | SALES: Forbidden, TicketsAvailable, AlreadyWaiting, WaitlistFull;

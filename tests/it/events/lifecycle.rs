@@ -47,6 +47,7 @@ async fn an_event_is_answered_whole() {
             "minPerBooking": 1,
             "maxPerBooking": 100,
             "metadata": {},
+            "taxBasisPoints": null,
         }],
         "cancellationTerms": [{"untilHoursBefore": 0, "refundPercent": 100}],
         "reference": null,

@@ -13,10 +13,11 @@ use crate::{
 
 impl Bookings {
     /// Changes what a booking carries beside its tickets. Its customer may change answers and attendees, until the time that the event
-    /// says; those who look after the event also reference and metadata, at any time.
+    /// says; those who look after the event also reference and metadata, at any time. The attendee of a ticket that the customer gave to
+    /// somebody else stays.
     ///
     /// # Errors
-    /// `not-found`, `field-invalid`, `booking-cancelled`, `changes-closed`, `ticket-transferred`, `reference-taken`,
+    /// `not-found`, `field-invalid`, `booking-cancelled`, `changes-closed`, `reference-taken`,
     /// `conflict-try-again`.
     pub async fn change(&self, caller: &Caller, command: ChangeBooking) -> Result<Booking> {
         let caller = &caller.scoped(Scope::BookingsWrite)?;
@@ -46,10 +47,10 @@ impl Bookings {
                 true => details_for(&event, &lines, known, given, true)?,
                 false => given.over(known, &lines)?.boxed(),
             };
-            if own {
-                keep_given_away(booking, details.as_deref())?;
-            }
-            Ok(details)
+            Ok(match own {
+                true => with_given_away(booking, details),
+                false => details,
+            })
         });
         let changed = changed.await?;
         Ok(match own {
@@ -79,22 +80,20 @@ impl Bookings {
     }
 }
 
-/// Refuses to change who has a ticket that the customer gave to somebody else.
-fn keep_given_away(booking: &Booking, details: Option<&BookingDetails>) -> Result<()> {
-    let mut transfers = booking.transfers.iter();
-    let changed = transfers.find(|transfer| {
-        let holder = details.and_then(|one| one.ticket_holders.get(&transfer.number));
-        transfer.to != booking.customer && holder != booking.holder_of(transfer.number)
-    });
-    match changed {
-        None => Ok(()),
-        Some(transfer) => Err(Error::new(
-            ErrorCode::TicketTransferred,
-            format!(
-                "Ticket {} was given to somebody else: repeat its attendee as it is.",
-                transfer.number
-            ),
-        )
-        .at_field("attendees")),
+/// Details in which those who have the tickets that the customer gave away are as they were.
+fn with_given_away(
+    booking: &Booking,
+    details: Option<Box<BookingDetails>>,
+) -> Option<Box<BookingDetails>> {
+    if booking.given_away().next().is_none() {
+        return details;
     }
+    let mut details = details.map_or_else(BookingDetails::default, |one| *one);
+    for (number, _) in booking.given_away() {
+        match booking.holder_of(number) {
+            Some(holder) => drop(details.ticket_holders.insert(number, holder.clone())),
+            None => drop(details.ticket_holders.remove(&number)),
+        }
+    }
+    details.boxed()
 }

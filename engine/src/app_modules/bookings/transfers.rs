@@ -6,17 +6,19 @@ use serde_json::json;
 use super::{Bookings, as_seen};
 use crate::{
     error::{Error, ErrorCode, Fact, Result},
-    modules::{RequestedTransfer, keyed, require_transferable},
+    modules::{RequestedTransfer, keyed, require_transferable, with_holder},
     types::{
-        Booking, Caller, Event, Page, PageRequest, ReceivedTicket, RecordedAnswer, RequestRoute,
-        Scope, SoldTo, TenantId, Ticket, TicketHolder, TransferTicket, UserId,
+        Booking, Caller, EmailAddress, Event, Label, Page, PageRequest, ReceivedTicket,
+        RecordedAnswer, RequestRoute, Scope, SoldTo, TenantId, Ticket, TicketHolder,
+        TransferTicket, UserId,
     },
 };
 
 impl Bookings {
     /// Gives a ticket to somebody else. Its old codes are dead when this returns; who gets it hears the new one by mail, and who had it
     /// hears that it is gone. The ticket's owner may do so until the time that the event says: the booking's customer, or who got the
-    /// ticket by a transfer. Those who look after the event may do so until it is checked in. It stays in the booking, whose customer
+    /// ticket by a transfer. Those who manage the event may do so until it is checked in; staff and the door may not, because whoever gets a ticket gets its
+    /// code. It stays in the booking, whose customer
     /// gets back what is refunded.
     ///
     /// # Errors
@@ -36,16 +38,16 @@ impl Bookings {
         let event = modules.events.refreshed(tenant, booking.event).await?;
         let event = event.ok_or_else(none)?;
         let organizer = event.organizer;
-        let looks_after = self.0.may_look_after(caller, event.id, organizer).await?;
+        let manages = self.0.manages(caller, event.id, organizer).await?;
         let own = self.0.own_accounts(caller).await?;
         let owner = booking.owner_of(id.number);
-        if !looks_after && !own.contains(&owner) && !own.contains(&booking.customer) {
+        if !manages && !own.contains(&owner) && !own.contains(&booking.customer) {
             return Err(none());
         }
         let canonical = json!([id.to_string(), command.name, command.email, command.answers]);
         let request = keyed(caller, RequestRoute::Transfers, None, &canonical);
         let request = request.as_ref();
-        let may = |owner: UserId| match looks_after || own.contains(&owner) {
+        let may = |owner: UserId| match manages || own.contains(&owner) {
             true => Ok(()),
             false => Err(given_away(id.number)),
         };
@@ -53,14 +55,17 @@ impl Bookings {
             // Before an account is made for who gets it.
             require_transferable(&booking, &event, id)?;
             may(owner)?;
-            if !looks_after {
+            if !manages {
                 self.require_open(&event)?;
             }
             let to_do = "give tickets to others";
             self.0.require_confirmed(caller, to_do).await?;
             let holder = holder_of(&booking, &event, &command)?;
-            let (name, email) = (command.name, command.email);
-            let person = SoldTo::Guest { name, email };
+            with_holder(&booking, id.number, &holder)?;
+            let person = SoldTo::Guest {
+                name: account_name(&command.email),
+                email: command.email,
+            };
             let to = modules.users.customer_of_sale(tenant, &person).await?;
             let requested = RequestedTransfer {
                 ticket: id,
@@ -168,6 +173,12 @@ fn holder_of(booking: &Booking, event: &Event, command: &TransferTicket) -> Resu
         email: Some(command.email.clone()),
         answers: command.answers.clone(),
     })
+}
+
+/// The name of a new account of who gets a ticket. Whoever gives it does not name somebody else's account.
+fn account_name(email: &EmailAddress) -> Label {
+    let local = email.as_str().split('@').next().unwrap_or_default();
+    Label::stored(local.to_owned())
 }
 
 fn given_away(number: u32) -> Error {

@@ -46,7 +46,7 @@ pub(crate) use requests::{
     WaitingCustomer,
 };
 
-pub(crate) use transfers::{RequestedTransfer, require_transferable};
+pub(crate) use transfers::{RequestedTransfer, require_transferable, with_holder};
 
 use offers::OfferMaker;
 use policy_snapshots::SnapshotQueues;

@@ -97,10 +97,6 @@ impl BookingsModule {
             return Err(Error::field("email", rule));
         }
         let issue = before.issued(number).issue + 1;
-        if issue > TicketTransfer::PER_TICKET_MAX {
-            let rule = "A ticket changes hands at most 20 times.";
-            return Err(Error::field("email", rule));
-        }
         let known = before.transfer_of(number);
         let mut former = known.map_or_else(Vec::new, |one| one.former.clone());
         former.push(from);
@@ -116,15 +112,7 @@ impl BookingsModule {
         after.transfers.retain(|one| one.number != number);
         after.transfers.push(transfer.clone());
         after.transfers.sort_by_key(|one| one.number);
-        let mut details = after
-            .details
-            .take()
-            .map_or_else(BookingDetails::default, |one| *one);
-        details
-            .ticket_holders
-            .insert(number, requested.holder.clone());
-        details.require_small("name")?;
-        after.details = details.boxed();
+        after.details = with_holder(before, number, &requested.holder)?;
         Ok((after, transfer))
     }
 
@@ -209,10 +197,14 @@ impl BookingsModule {
 /// Refuses to transfer a ticket that admits nobody, or has admitted somebody.
 ///
 /// # Errors
-/// `not-found`, `ticket-cancelled`, `already-checked-in`.
+/// `not-found`, `ticket-cancelled`, `already-checked-in`, `field-invalid` for a ticket that changed hands too often.
 pub(crate) fn require_transferable(booking: &Booking, event: &Event, id: TicketId) -> Result<()> {
     let ticket = booking.ticket(id.number);
     let ticket = ticket.ok_or_else(|| Error::not_found("ticket", id))?;
+    if booking.issued(id.number).issue >= TicketTransfer::PER_TICKET_MAX {
+        let rule = "A ticket changes hands at most 20 times.";
+        return Err(Error::field("email", rule));
+    }
     match ticket.status {
         TicketStatus::Valid if event.status != EventStatus::Cancelled => Ok(()),
         TicketStatus::Valid | TicketStatus::Cancelled => Err(Error::new(
@@ -238,4 +230,20 @@ pub(super) fn require_own(booking: &Booking, numbers: &[u32]) -> Result<()> {
         )),
         None => Ok(()),
     }
+}
+
+/// A booking's details with who is to have a ticket.
+///
+/// # Errors
+/// `field-invalid` if one booking cannot have so many attendees.
+pub(crate) fn with_holder(
+    booking: &Booking,
+    number: u32,
+    holder: &TicketHolder,
+) -> Result<Option<Box<BookingDetails>>> {
+    let known = booking.details.as_deref();
+    let mut details = known.cloned().unwrap_or_default();
+    details.ticket_holders.insert(number, holder.clone());
+    details.require_small("name")?;
+    Ok(details.boxed())
 }

@@ -356,7 +356,8 @@ impl NotificationsModule {
                     self.find_by_customer(tenant, id, customer).await?
                 }
             };
-            if let Some(found) = found {
+            // Of a booking's mails some went to those who got tickets of it.
+            if let Some(found) = found.filter(|found| found.customer == customer) {
                 filling.items.push(found);
             }
             last = Some(id);

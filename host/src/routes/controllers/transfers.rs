@@ -85,8 +85,8 @@ impl From<ReceivedTicket> for ReceivedTicketResponse {
 /// Gives a ticket to somebody else
 ///
 /// The codes that the ticket had before admit nobody any more. Who gets it reads the new code in a mail, and who had it hears that it is
-/// gone. Its owner may do so until the event's `attendeesUntil`: who booked it, or who got it before. Those who look after the event may
-/// do so until it is checked in. The ticket stays in its booking, whose customer alone gets refunds.
+/// gone. Its owner may do so until the event's `attendeesUntil`: who booked it, or who got it before. Those who manage the event may do so
+/// until it is checked in. The ticket stays in its booking, whose customer alone gets refunds.
 #[utoipa::path(post, path = "/api/tickets/{id}/transfer", tag = "bookings", operation_id = "transfer_ticket",
     request_body = TransferRequest,
     params(("id" = String, Path, description = "Which ticket")),
