@@ -74,6 +74,8 @@ pub(crate) struct PluginsModule {
     failed_notes: Paces,
     /// The slot of the next failed call. It begins at a random slot, so that processes do not all write the same ones.
     failed_slot: AtomicU32,
+    /// The slot of the next log, likewise.
+    log_slot: AtomicU32,
     counters: Mutex<LruCache<(TenantId, PluginName), PluginCounters>>,
     /// Recently recorded failures.
     failures: Mutex<LruCache<(TenantId, PluginHash, PluginExport, UserId), Instant>>,
@@ -90,6 +92,7 @@ impl PluginsModule {
             notes: Mutex::new(LruCache::new(TENANTS_KEPT_MAX)),
             failed_notes: Mutex::new(LruCache::new(TENANTS_KEPT_MAX)),
             failed_slot: AtomicU32::new(rand::random()),
+            log_slot: AtomicU32::new(rand::random()),
             counters: Mutex::new(LruCache::new(COUNTERS_KEPT_MAX)),
             failures: Mutex::new(LruCache::new(FAILURES_KEPT_MAX)),
             strangers: Mutex::new(LruCache::new(FAILURES_KEPT_MAX)),

@@ -189,12 +189,17 @@ impl PluginsModule {
         Ok(calls)
     }
 
+    /// A random slot could be that of the newest log. All plugins share the numbers.
+    fn next_log_slot(&self) -> u32 {
+        self.log_slot.fetch_add(1, Ordering::Relaxed) % LOGS_MAX
+    }
+
     /// Records a call's log. Runs in the background.
     fn note_log(&self, tenant: &TenantId, plugin: &PluginName, entry: &PluginLogEntry) {
         let Ok(body) = serde_json::to_string(entry) else {
             return;
         };
-        let slot = rand::rng().random_range(0..LOGS_MAX);
+        let slot = self.next_log_slot();
         let (repository, tenant, plugin) =
             (self.repository.clone(), tenant.clone(), plugin.clone());
         tokio::spawn(async move {
@@ -211,7 +216,7 @@ impl PluginsModule {
         entry: &PluginLogEntry,
     ) -> Result<()> {
         let body = serde_json::to_string(entry).map_err(crate::error::Error::internal)?;
-        let slot = rand::rng().random_range(0..LOGS_MAX);
+        let slot = self.next_log_slot();
         self.repository.keep_log(tenant, plugin, slot, body).await
     }
 
