@@ -5,7 +5,7 @@
 
 use super::{
     BookingView, Decision, HookFailure, PluginAnswer, PluginOutcome, PluginRequest, Rendered,
-    RequestLine, RequestTicketType,
+    RequestEvent, RequestLine,
 };
 use crate::types::{Claim, ClaimKey, Label, LineFault, check_line};
 
@@ -40,12 +40,7 @@ impl PluginOutcome {
 pub fn judge(request: &PluginRequest, answer: PluginAnswer) -> Result<PluginAnswer, String> {
     match (request, answer) {
         (PluginRequest::ValidateBooking(asked), PluginAnswer::Decided(decision)) => {
-            let types = &asked.event.ticket_types;
-            let prices = asked.lines.iter().map(|line| LinePrices {
-                list: list_price(line, types),
-                present: line.unit_price_minor,
-            });
-            let decision = decided(prices, decision)?;
+            let decision = judge_request(&asked.lines, &asked.event, decision)?;
             Ok(PluginAnswer::Decided(decision))
         }
         (PluginRequest::ValidateCancellation(_), PluginAnswer::Decided(decision)) => {
@@ -63,6 +58,27 @@ pub fn judge(request: &PluginRequest, answer: PluginAnswer) -> Result<PluginAnsw
             Err("it answered something else than a decision".to_owned())
         }
     }
+}
+
+/// Checks a decision about a booking of these lines of an event. For a type that the event does not have any more, the price in the
+/// request counts as the list price.
+///
+/// # Errors
+/// A sentence about what is wrong.
+pub(crate) fn judge_request(
+    lines: &[RequestLine],
+    event: &RequestEvent,
+    decision: Decision,
+) -> Result<Decision, String> {
+    let prices = lines.iter().map(|line| {
+        let mut types = event.ticket_types.iter();
+        let known = types.find(|kind| kind.id == line.ticket_type);
+        LinePrices {
+            list: known.map_or(line.unit_price_minor, |kind| kind.price_minor),
+            present: line.unit_price_minor,
+        }
+    });
+    decided(prices, decision)
 }
 
 /// Checks the decision of a native policy about a booking, as [`judge`] does.
@@ -123,18 +139,18 @@ pub fn judge_mail(rendered: Rendered) -> Result<Rendered, String> {
 }
 
 /// The prices of a line of a request.
-pub(crate) struct LinePrices {
+struct LinePrices {
     /// The list price of its type.
-    pub(crate) list: u32,
+    list: u32,
     /// What the policy was shown. It may be left as it is, whatever the list price has become since it was agreed on.
-    pub(crate) present: u32,
+    present: u32,
 }
 
 /// Checks a decision about lines with these prices.
 ///
 /// # Errors
 /// A sentence about what is wrong.
-pub(crate) fn decided(
+fn decided(
     line_prices: impl ExactSizeIterator<Item = LinePrices>,
     decision: Decision,
 ) -> Result<Decision, String> {
@@ -208,13 +224,6 @@ pub fn claim_of(key: &str, limit: u32, amount: u32) -> Result<Claim, String> {
         ));
     }
     Ok(Claim { key, limit, amount })
-}
-
-/// The list price of a line's type. For a type that the event does not have any more, the price in the request
-/// counts.
-fn list_price(line: &RequestLine, types: &[RequestTicketType]) -> u32 {
-    let known = types.iter().find(|kind| kind.id == line.ticket_type);
-    known.map_or(line.unit_price_minor, |kind| kind.price_minor)
 }
 
 fn rejected(code: String, reason: &str) -> Result<Decision, String> {

@@ -23,8 +23,8 @@ pub use built_in::{BuiltInAttendee, BuiltInBooking, BuiltInCustomer, BuiltInRequ
 pub use clock::{Clock, SystemClock};
 pub use fixtures::PluginFixture;
 pub use ids::{IdSource, SeededIds, UlidIds};
-pub(crate) use judgement::{LinePrices, decided, judge_booking, judge_cancellation};
 pub use judgement::{claim_of, judge, judge_mail};
+pub(crate) use judgement::{judge_booking, judge_cancellation, judge_request};
 pub use links::Links;
 pub use mailer::{FolderMailer, MailOutcome, Mailer, OutgoingMail};
 pub use memory_queue::MemoryQueue;

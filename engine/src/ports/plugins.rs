@@ -174,6 +174,17 @@ pub struct PluginOutcome {
     pub logs: Vec<PluginLogLine>,
 }
 
+impl From<Result<PluginAnswer, HookFailure>> for PluginOutcome {
+    /// The result of what cost nothing and logged nothing.
+    fn from(answer: Result<PluginAnswer, HookFailure>) -> Self {
+        Self {
+            answer,
+            usage: PluginUsage::default(),
+            logs: Vec::new(),
+        }
+    }
+}
+
 /// The cost of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -172,6 +172,13 @@ pub enum HookFailure {
     NotLoaded(String),
 }
 
+impl HookFailure {
+    /// What stands in place of an answer in records and reports.
+    pub fn as_answer(&self) -> serde_json::Value {
+        serde_json::json!({ "failure": self.to_string() })
+    }
+}
+
 /// Decides about bookings. Asked about every booking and hold, before the transaction that makes it; asked
 /// again if what it saw has changed meanwhile. A call that panics or takes longer than 5 seconds counts as failed.
 #[async_trait]

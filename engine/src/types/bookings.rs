@@ -78,6 +78,38 @@ pub struct Booking {
 }
 
 impl Booking {
+    /// A confirmed booking of these lines, in this currency and version of the event, that has nothing else yet.
+    pub(crate) fn new(
+        (id, number): (BookingId, BookingNumber),
+        lines: Vec<BookingLine>,
+        (currency, event_version): (String, u64),
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            number,
+            event: id.event(),
+            customer: id.customer(),
+            status: BookingStatus::Confirmed,
+            cancelled: None,
+            total_minor: total_of(&lines),
+            lines,
+            booked_lines: None,
+            cancellations: Vec::new(),
+            messages: Vec::new(),
+            currency,
+            event_version,
+            created_at,
+            checked_in: Vec::new(),
+            sale: None,
+            payment: None,
+            details: None,
+            claims: Vec::new(),
+            transfers: Vec::new(),
+            receipt_taxes: None,
+        }
+    }
+
     /// What of its price is left after all refunds, in minor units of `currency`: what its payment is to have.
     pub(crate) fn keep_minor(&self) -> u64 {
         self.paid_minor().saturating_sub(self.refund_minor())

@@ -287,28 +287,12 @@ mod tests {
             quantity: *quantity,
             unit_price_minor: 0,
         };
+        let id = BookingId::new(event, customer, Ulid::from_parts(1, 3));
+        let lines = lines.iter().map(line).collect();
+        let (number, sold_as) = (BookingNumber::stored(7), ("EUR".to_owned(), 1));
         Booking {
-            id: BookingId::new(event, customer, Ulid::from_parts(1, 3)),
-            number: BookingNumber::stored(7),
-            event,
-            customer,
-            status: BookingStatus::Confirmed,
-            cancelled: None,
-            lines: lines.iter().map(line).collect(),
-            total_minor: 0,
-            messages: Vec::new(),
-            currency: "EUR".to_owned(),
-            event_version: 1,
-            created_at: Timestamp::UNIX_EPOCH,
-            booked_lines: None,
-            cancellations: Vec::new(),
             checked_in: checked_in.to_vec(),
-            sale: None,
-            payment: None,
-            details: None,
-            claims: Vec::new(),
-            transfers: Vec::new(),
-            receipt_taxes: None,
+            ..Booking::new((id, number), lines, sold_as, Timestamp::UNIX_EPOCH)
         }
     }
 

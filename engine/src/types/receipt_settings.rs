@@ -37,7 +37,7 @@ impl Default for ReceiptSettings {
             issuer_name: None,
             issuer_address: Vec::new(),
             tax_id: None,
-            tax_name: Self::tax_name_default(),
+            tax_name: Label::stored("VAT".to_owned()),
             time_zone: "UTC".to_owned(),
             number_prefix: String::new(),
             keep_names_years: Self::KEEP_NAMES_YEARS_DEFAULT,
@@ -49,16 +49,11 @@ impl ReceiptSettings {
     /// Most lines of the issuer's address: as many as fit the window of an envelope.
     pub const ADDRESS_LINES_MAX: usize = 6;
     /// Longest beginning of numbers: people read them out.
-    pub const PREFIX_BYTES_MAX: usize = 12;
+    const PREFIX_BYTES_MAX: usize = 12;
     /// The longest period that tax laws commonly prescribe.
-    pub const KEEP_NAMES_YEARS_DEFAULT: u32 = 10;
+    const KEEP_NAMES_YEARS_DEFAULT: u32 = 10;
     /// For how many years names may be kept.
-    pub const KEEP_NAMES_YEARS: RangeInclusive<u32> = 1..=30;
-
-    /// What the tax is called unless the tenant says otherwise.
-    pub fn tax_name_default() -> Label {
-        Label::stored("VAT".to_owned())
-    }
+    const KEEP_NAMES_YEARS: RangeInclusive<u32> = 1..=30;
 
     /// Checks them.
     ///

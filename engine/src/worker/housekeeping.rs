@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use super::LoopContext;
+use super::{LoopContext, round_of};
 use crate::app_modules::MailJobs;
 
 /// The pause between two sweeps for expired rows. They are kept for a day or more, so minutes do not matter.
 const EXPIRY_EVERY: Duration = Duration::from_secs(600);
 
 pub(super) async fn run(jobs: MailJobs, context: LoopContext) {
-    let round = (jobs.0.context.settings.worker.singleton_lease / 3).max(Duration::from_millis(50));
+    let round = round_of(&jobs);
     let mut last_expiry: Option<tokio::time::Instant> = None;
     while !context.stop.is_cancelled() {
         context.pulse.beat();

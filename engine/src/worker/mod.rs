@@ -21,7 +21,7 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{app_modules::MailJobs, context::EngineContext, ports::Lane};
+use crate::{app_modules::MailJobs, context::EngineContext, error::Result, ports::Lane};
 
 /// A worker before its start.
 pub struct Worker(pub(crate) Arc<EngineContext>);
@@ -141,5 +141,39 @@ impl WorkerHandle {
 impl Drop for WorkerHandle {
     fn drop(&mut self) {
         self.stop.cancel();
+    }
+}
+
+/// Three heartbeats of a singleton's lease.
+fn round_of(jobs: &MailJobs) -> Duration {
+    let lease = jobs.0.context.settings.worker.singleton_lease;
+    (lease / 3).max(Duration::from_millis(50))
+}
+
+/// The lease of a singleton, kept once a round.
+struct KeptLease {
+    name: &'static str,
+    round: Duration,
+    last_kept: Option<tokio::time::Instant>,
+}
+
+impl KeptLease {
+    fn new(name: &'static str, round: Duration) -> Self {
+        Self {
+            name,
+            round,
+            last_kept: None,
+        }
+    }
+
+    /// Returns whether this process has the lease. Asks the store if the last round is over, or if it did not have it.
+    async fn is_held(&mut self, jobs: &MailJobs) -> Result<bool> {
+        let is_fresh = |kept: tokio::time::Instant| kept.elapsed() < self.round;
+        if !self.last_kept.is_some_and(is_fresh) {
+            self.last_kept = None;
+            let is_held = jobs.hold_lease(self.name).await?;
+            self.last_kept = is_held.then(tokio::time::Instant::now);
+        }
+        Ok(self.last_kept.is_some())
     }
 }

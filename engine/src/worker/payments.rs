@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use super::LoopContext;
+use super::{LoopContext, round_of};
 use crate::app_modules::{MailJobs, PaymentJobs};
 
 pub(super) async fn run(jobs: MailJobs, context: LoopContext) {
     let payments = PaymentJobs(jobs.0.clone());
-    let round = (jobs.0.context.settings.worker.singleton_lease / 3).max(Duration::from_millis(50));
+    let round = round_of(&jobs);
     while !context.stop.is_cancelled() {
         context.pulse.beat();
         let mut more = false;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::LoopContext;
+use super::{KeptLease, LoopContext, round_of};
 use crate::app_modules::{MailJobs, ReceiptJobs};
 
 /// What becomes due meanwhile shares a transaction. People wait for a number for less than 2 s.
@@ -12,20 +12,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(jobs: MailJobs, context: LoopContext) {
     let receipts = ReceiptJobs(jobs.0.clone());
-    let round = (jobs.0.context.settings.worker.singleton_lease / 3).max(Duration::from_millis(50));
-    let mut last_kept: Option<tokio::time::Instant> = None;
+    let round = round_of(&jobs);
+    let mut lease = KeptLease::new("receipts", round);
     while !context.stop.is_cancelled() {
         context.pulse.beat();
-        if last_kept.is_none_or(|kept| kept.elapsed() >= round) {
-            last_kept = match jobs.hold_lease("receipts").await {
-                Ok(is_held) => is_held.then(tokio::time::Instant::now),
-                Err(error) => {
-                    tracing::warn!(error = ?error, "receipts cannot reach the store");
-                    None
-                }
-            };
-        }
-        if last_kept.is_none() {
+        let is_held = lease.is_held(&jobs).await.unwrap_or_else(|error| {
+            tracing::warn!(error = ?error, "receipts cannot reach the store");
+            false
+        });
+        if !is_held {
             context.pause(round).await;
             continue;
         }

@@ -6,35 +6,29 @@
 
 use std::time::Duration;
 
-use super::LoopContext;
+use super::{KeptLease, LoopContext, round_of};
 use crate::app_modules::MailJobs;
 
 /// How often a paused relay checks for a worker.
 const LOOK_FOR_WORKERS_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(jobs: MailJobs, context: LoopContext) {
-    let lease = jobs.0.context.settings.worker.singleton_lease;
-    // Three heartbeats within each lease.
-    let round = (lease / 3).max(Duration::from_millis(50));
-    let mut last_kept: Option<tokio::time::Instant> = None;
+    let round = round_of(&jobs);
+    let mut lease = KeptLease::new("relay", round);
     let mut has_taken_up = false;
     let mut last_attended: Option<tokio::time::Instant> = None;
     while !context.stop.is_cancelled() {
         context.pulse.beat();
-        if last_kept.is_none_or(|kept| kept.elapsed() >= round) {
-            match jobs.hold_lease("relay").await {
-                Ok(true) => last_kept = Some(tokio::time::Instant::now()),
-                Ok(false) => {
-                    last_kept = None;
-                    context.pause(round).await;
-                    continue;
-                }
-                Err(error) => {
-                    tracing::warn!(error = ?error, "the relay cannot reach the store");
-                    last_kept = None;
-                    context.pause(Duration::from_secs(1)).await;
-                    continue;
-                }
+        match lease.is_held(&jobs).await {
+            Ok(true) => {}
+            Ok(false) => {
+                context.pause(round).await;
+                continue;
+            }
+            Err(error) => {
+                tracing::warn!(error = ?error, "the relay cannot reach the store");
+                context.pause(Duration::from_secs(1)).await;
+                continue;
             }
         }
         if last_attended.is_none_or(|at| at.elapsed() >= LOOK_FOR_WORKERS_EVERY) {

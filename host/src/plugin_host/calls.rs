@@ -89,11 +89,7 @@ pub(super) async fn call(
 
 /// The result of a call that was not made.
 pub(super) fn not_made(failure: HookFailure) -> PluginOutcome {
-    PluginOutcome {
-        answer: Err(failure),
-        usage: PluginUsage::default(),
-        logs: Vec::new(),
-    }
+    Err(failure).into()
 }
 
 /// The result of a call that ended with a panic, or with its host.

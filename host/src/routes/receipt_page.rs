@@ -259,15 +259,9 @@ pub(super) fn page(receipt: &BookingReceipt, language: Language, prefix: &str) -
         lines(receipt, language),
         taxes(receipt, language)
     );
-    let page = format!(
-        "<!doctype html>\n<html lang=\"{}\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{}</title>\n<link rel=\"stylesheet\" href=\"{}/docs/receipt.css\">\n<main>\n{main}</main>\n</html>\n",
-        language.tag(),
-        escaped(title.trim()),
-        escaped(prefix),
-    );
-    html::content("text/html; charset=utf-8", html::OWN_POLICY, page)
+    let style = format!("{prefix}/docs/receipt.css");
+    let head = (title.trim(), style.as_str());
+    html::page_in(language.tag(), head, html::OWN_POLICY, main.trim_end())
 }
 
 /// Who issues it, and to whom.

@@ -68,15 +68,17 @@ impl Bookings {
         if given.metadata.is_some() {
             return Err(Error::field("metadata", rule));
         }
+        self.require_open(event, "Attendees and answers could be changed")
+    }
+
+    /// Refuses what comes too late for customers and ticket owners: `what` was possible until the time that the event says.
+    pub(super) fn require_open(&self, event: &EventDetails, what: &str) -> Result<()> {
         let until = event.changes_until();
-        match self.0.context.now() < until {
-            true => Ok(()),
-            false => {
-                let detail = format!("Attendees and answers could be changed until {until}.");
-                let closed = Error::new(ErrorCode::ChangesClosed, detail);
-                Err(closed.with(Fact::ClosedAt(until)))
-            }
+        if self.0.context.now() < until {
+            return Ok(());
         }
+        let closed = Error::new(ErrorCode::ChangesClosed, format!("{what} until {until}."));
+        Err(closed.with(Fact::ClosedAt(until)))
     }
 }
 

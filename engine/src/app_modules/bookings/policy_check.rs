@@ -14,8 +14,8 @@ use crate::{
         BeforeCancelling, BeforePolicies, BookingIntent, CancelDecision, Placement, PolicyDecision,
         RequestedBooking, RequestedCancellation,
         policy_check::{
-            BookingCheck, DecisionDraft, PolicyOutcome, accepted, cancellation_question,
-            cancellation_view, depends_on_set, native_outcome,
+            BookingCheck, PolicyOutcome, accepted, cancellation_question, cancellation_view,
+            depends_on_set, native_outcome, show_identity,
         },
     },
     ports::{CancellationView, Decision, HookFailure, judge_booking, judge_cancellation},
@@ -223,17 +223,17 @@ impl EngineContext {
         check: &mut BookingCheck<'a>,
     ) -> Result<()> {
         let customer = request.customer;
-        let mut question = None;
+        let (mut question, mut read) = (None, None);
         for plugin in set.policies_of(request.event) {
+            let user = self.identity(tenant, plugin, customer, &mut read).await?;
             let outcome = if plugin.name.built_in().is_some() {
-                self.ask_built_in(tenant, plugin, customer, check).await?
+                self.ask_built_in(tenant, plugin, user, check)?
             } else {
                 let question = question.get_or_insert_with(|| check.question(event));
                 check.show_prices(question);
-                let whose = (customer, &check.view.details);
-                self.attach_identity(tenant, plugin, whose, question)
-                    .await?;
-                self.ask_plugin(tenant, plugin, customer, question, &mut check.record)
+                show_identity(question, user.map(|user| (user, &check.view.details)));
+                let record = Some(&mut check.record);
+                self.ask_plugin(tenant, plugin, customer, question, record)
                     .await?
             };
             if let PolicyOutcome::Answered(Decision::Reject { .. }) = &outcome {
@@ -257,18 +257,16 @@ impl EngineContext {
             let outcome = native_outcome(answer, judge_cancellation, policy.when_not_loaded());
             accepted(outcome?)?;
         }
-        let mut record = DecisionDraft::new(set.version);
+        let (tenant, customer) = (&view.tenant, booking.customer);
+        let (mut question, mut read) = (None, None);
         let asked = set.policies_of(view.event.id);
         for plugin in asked.filter(|plugin| plugin.name.built_in().is_none()) {
-            let mut question = cancellation_question(view, booking, event);
-            let (tenant, customer) = (&view.tenant, booking.customer);
-            let whose = (customer, &view.details);
-            self.attach_identity(tenant, plugin, whose, &mut question)
-                .await?;
-            let outcome = self
-                .ask_plugin(tenant, plugin, customer, &question, &mut record)
-                .await?;
-            accepted(outcome)?;
+            let user = self.identity(tenant, plugin, customer, &mut read).await?;
+            let question =
+                question.get_or_insert_with(|| cancellation_question(view, booking, event));
+            show_identity(question, user.map(|user| (user, &view.details)));
+            let outcome = self.ask_plugin(tenant, plugin, customer, question, None);
+            accepted(outcome.await?)?;
         }
         Ok(())
     }

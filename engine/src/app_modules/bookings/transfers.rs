@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::{Bookings, as_seen};
 use crate::{
-    error::{Error, ErrorCode, Fact, Result},
+    context::EngineContext,
+    error::{Error, ErrorCode, Result},
     modules::{RequestedTransfer, keyed, require_transferable, with_holder},
     types::{
         Booking, Caller, EmailAddress, Event, Label, Page, PageRequest, ReceivedTicket,
@@ -56,7 +57,8 @@ impl Bookings {
             require_transferable(&booking, &event, id)?;
             may(owner)?;
             if !manages {
-                self.require_open(&event)?;
+                let what = "Tickets could be given to others";
+                self.require_open(&event.details, what)?;
             }
             let to_do = "give tickets to others";
             self.0.require_confirmed(caller, to_do).await?;
@@ -97,20 +99,9 @@ impl Bookings {
         let accounts = self.0.own_accounts(caller).await?;
         self.0.received_tickets(tenant, &accounts, &page).await
     }
-
-    /// Refuses what comes too late for a ticket's owner.
-    fn require_open(&self, event: &Event) -> Result<()> {
-        let until = event.details.changes_until();
-        if self.0.context.now() < until {
-            return Ok(());
-        }
-        let detail = format!("Tickets could be given to others until {until}.");
-        let closed = Error::new(ErrorCode::ChangesClosed, detail);
-        Err(closed.with(Fact::ClosedAt(until)))
-    }
 }
 
-impl crate::context::EngineContext {
+impl EngineContext {
     /// The tickets that an account and the guests that it took over got by transfers, with their codes.
     pub(in crate::app_modules) async fn received_tickets(
         &self,

@@ -1,6 +1,6 @@
 //! Built-in policies: their catalogue, what one is asked about a booking, and trials of them. They run in the engine itself.
 //!
-//! Called by the policy check, and by hosts and platforms. Calls the catalogue, and the plugins and users modules.
+//! Called by the policy check, and by hosts and platforms. Calls the catalogue and the plugins module.
 
 use super::{Plugins, audit, require_object};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         policy_check::{BookingCheck, PolicyOutcome, outcome_of},
     },
     ports::{BuiltInBooking, BuiltInRequest, HookFailure, PluginOutcome},
-    types::{ActivePlugin, Caller, CataloguePolicy, PluginHash, Scope, TenantId, UserId},
+    types::{ActivePlugin, Caller, CataloguePolicy, PluginHash, Scope, TenantId, User},
 };
 
 impl Plugins {
@@ -60,22 +60,20 @@ impl Plugins {
 }
 
 impl EngineContext {
-    /// Asks one built-in policy about a booking and records the answer. It sees who the customer is only if the owner allows it.
-    pub(in crate::app_modules) async fn ask_built_in<'a>(
+    /// Asks one built-in policy about a booking and records the answer. `user` is who the customer is, if the owner lets it see that.
+    pub(in crate::app_modules) fn ask_built_in<'a>(
         &self,
         tenant: &TenantId,
         plugin: &'a ActivePlugin,
-        customer: UserId,
+        user: Option<&User>,
         check: &mut BookingCheck<'a>,
     ) -> Result<PolicyOutcome> {
         let mut asked = BuiltInBooking::about(&check.view, catalogue::counters_of(plugin));
-        if plugin.sees_identity
-            && let Some(user) = self.modules.users.find(tenant, customer).await?
-        {
+        if let Some(user) = user {
             let shown = &mut asked.customer;
             shown.email = Some(user.email.as_str().to_owned());
             shown.email_confirmed = user.email_verified;
-            shown.external_id = user.external_id;
+            shown.external_id.clone_from(&user.external_id);
         }
         let request = BuiltInRequest::ValidateBooking(Box::new(asked));
         let outcome = catalogue::outcome(plugin.version, &plugin.config, &request);

@@ -11,14 +11,14 @@ use crate::{
     error::Result,
     modules::{
         NotedCall, is_known_account,
-        policy_check::{DecisionDraft, PolicyOutcome, outcome_of, show_identity},
+        policy_check::{DecisionDraft, PolicyOutcome, outcome_of},
         quarantined,
     },
     ports::{
         CallPriority, HookFailure, PluginCall, PluginOutcome, PluginRef, PluginRequest,
         PluginRuntime,
     },
-    types::{ActivePlugin, BookingDetails, PluginExport, PluginHash, TenantId, UserId},
+    types::{ActivePlugin, PluginExport, PluginHash, TenantId, User, UserId},
 };
 
 /// How long a request waits while a plugin is loaded on this host. What takes longer refuses the request.
@@ -60,36 +60,38 @@ impl EngineContext {
         }
     }
 
-    /// Adds e-mail address and name of the customer and of attendees if the owner allowed the plugin to see them; takes out those of
-    /// the question before.
-    pub(in crate::app_modules) async fn attach_identity(
+    /// Who the customer is, if the owner allowed a policy to see that. The first policy that may has the account read.
+    pub(in crate::app_modules) async fn identity<'a>(
         &self,
         tenant: &TenantId,
         plugin: &ActivePlugin,
-        (customer, details): (UserId, &BookingDetails),
-        question: &mut PluginRequest,
-    ) -> Result<()> {
-        let user = match plugin.sees_identity {
-            true => self.modules.users.find(tenant, customer).await?,
-            false => None,
-        };
-        show_identity(question, user.as_ref().map(|user| (user, details)));
-        Ok(())
+        customer: UserId,
+        read: &'a mut Option<Option<User>>,
+    ) -> Result<Option<&'a User>> {
+        if !plugin.sees_identity {
+            return Ok(None);
+        }
+        if read.is_none() {
+            *read = Some(self.modules.users.find(tenant, customer).await?);
+        }
+        Ok(read.as_ref().and_then(Option::as_ref))
     }
 
-    /// Calls one plugin about a booking or a cancellation and records the answer. Turns a failure into an error.
+    /// Calls one plugin about a booking or a cancellation and records the answer, if there is a record. Turns a failure into an error.
     pub(in crate::app_modules) async fn ask_plugin<'a>(
         &self,
         tenant: &TenantId,
         plugin: &'a ActivePlugin,
         customer: UserId,
         question: &PluginRequest,
-        record: &mut DecisionDraft<'a>,
+        record: Option<&mut DecisionDraft<'a>>,
     ) -> Result<PolicyOutcome> {
         let export = question.export();
         let asking = self.may_ask(tenant, plugin, export).await?;
         let outcome = self.call_plugin(tenant, plugin, question).await;
-        record.add(plugin, question, &outcome);
+        if let Some(record) = record {
+            record.add(plugin, question, &outcome);
+        }
         match (&outcome.answer, asking) {
             (Ok(_), Asking::Try) => self.recovered(tenant, plugin, export).await,
             (Ok(_), Asking::Normal) => self.answered(tenant, plugin, export).await,
@@ -133,7 +135,7 @@ impl EngineContext {
                 };
                 runtime.call(&call, question).await.judged(question)
             }
-            Err(failure) => not_asked(failure),
+            Err(failure) => Err(failure).into(),
         };
         let call = NotedCall {
             tenant,
@@ -256,13 +258,5 @@ impl EngineContext {
         }
         let tenant = self.modules.tenants.get(tenant).await?;
         Ok(self.asks_to_confirm(&tenant))
-    }
-}
-
-fn not_asked(failure: HookFailure) -> PluginOutcome {
-    PluginOutcome {
-        answer: Err(failure),
-        usage: Default::default(),
-        logs: Vec::new(),
     }
 }

@@ -109,7 +109,7 @@ impl Plugins {
                 };
                 let now = match answer {
                     Ok(answer) => serde_json::to_value(answer).map_err(Error::internal)?,
-                    Err(failure) => serde_json::json!({ "failure": failure.to_string() }),
+                    Err(failure) => failure.as_answer(),
                 };
                 report.replayed += 1;
                 if now != step.answer {

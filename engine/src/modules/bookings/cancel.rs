@@ -136,7 +136,9 @@ impl BookingsModule {
             match self.repository.cancel(tenant, &step).await {
                 Ok(()) => {
                     self.context.outbox_added.notify_one();
-                    self.context.receipts_added.notify_one();
+                    if step.receipts.is_some() {
+                        self.context.receipts_added.notify_one();
+                    }
                     return Ok(Some(step.booking));
                 }
                 // Reading again settles it: the booking shows whether it has this cancellation.

@@ -8,8 +8,8 @@ use super::requests::RequestedBooking;
 use crate::{
     error::{Error, ErrorCode, Fact, Result},
     types::{
-        BookLine, Booking, BookingId, BookingLine, BookingNumber, BookingStatus, EventStatus,
-        Inventory, TicketType, total_of,
+        BookLine, Booking, BookingId, BookingLine, BookingNumber, EventStatus, Inventory,
+        TicketType,
     },
 };
 
@@ -20,29 +20,8 @@ pub(super) fn confirmed(
     lines: Vec<BookingLine>,
     created_at: Timestamp,
 ) -> Booking {
-    Booking {
-        id,
-        number,
-        event: id.event(),
-        customer: id.customer(),
-        status: BookingStatus::Confirmed,
-        cancelled: None,
-        total_minor: total_of(&lines),
-        lines,
-        booked_lines: None,
-        cancellations: Vec::new(),
-        messages: Vec::new(),
-        currency: inventory.currency.clone(),
-        event_version: inventory.event_version,
-        created_at,
-        checked_in: Vec::new(),
-        sale: None,
-        payment: None,
-        details: None,
-        claims: Vec::new(),
-        transfers: Vec::new(),
-        receipt_taxes: None,
-    }
+    let sold_as = (inventory.currency.clone(), inventory.event_version);
+    Booking::new((id, number), lines, sold_as, created_at)
 }
 
 /// The wanted tickets of an event.

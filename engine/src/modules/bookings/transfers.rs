@@ -156,10 +156,7 @@ impl BookingsModule {
         tenant: &TenantId,
         bookings: &[BookingId],
     ) -> Result<Vec<Booking>> {
-        match bookings.is_empty() {
-            true => Ok(Vec::new()),
-            false => self.repository.find_many(tenant, bookings).await,
-        }
+        self.repository.find_many(tenant, bookings).await
     }
 
     /// The bookings of a page of tickets that an account and the guests that it took over got by transfers, each with the ticket.

@@ -5,7 +5,7 @@ use super::{
     code_rules::CodeRules,
     prices::Prices,
     schema::settings,
-    values::{Codes, Moment, Pattern, Sentence, TicketTypes, Uses, is_about},
+    values::{Codes, Moment, Pattern, Sentence, TicketTypes, Uses, concerns},
 };
 use crate::{
     error::Result,
@@ -65,9 +65,7 @@ impl Policy for AccessCodes {
     }
 
     fn decide(&self, asked: &BuiltInBooking) -> Result<Decision, String> {
-        let types = self.ticket_types.as_ref();
-        let mut lines = asked.lines.iter();
-        if !lines.any(|line| is_about(types, &asked.event, &line.ticket_type)) {
+        if !concerns(self.ticket_types.as_ref(), asked) {
             return Ok(Decision::Accept);
         }
         let rules = self.rules();

@@ -5,7 +5,7 @@
 use super::{
     Policy, Refusal,
     schema::settings,
-    values::{Address, Domain, Line, Listed, QuestionName, Sentence, TicketTypes, is_about},
+    values::{Address, Domain, Line, Listed, QuestionName, Sentence, TicketTypes, concerns},
 };
 use crate::{
     error::{Error, Result},
@@ -63,9 +63,7 @@ impl Policy for MembersOnly {
     }
 
     fn decide(&self, asked: &BuiltInBooking) -> Result<Decision, String> {
-        let types = self.ticket_types.as_ref();
-        let mut lines = asked.lines.iter();
-        if !lines.any(|line| is_about(types, &asked.event, &line.ticket_type)) {
+        if !concerns(self.ticket_types.as_ref(), asked) {
             return Ok(Decision::Accept);
         }
         if self.has_number(asked) || self.has_external_id(asked) {

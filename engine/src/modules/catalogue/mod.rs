@@ -22,6 +22,8 @@ mod schema;
 mod schema_check;
 mod values;
 
+use std::sync::LazyLock;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -30,8 +32,8 @@ use schema::Described;
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{
-        BuiltInBooking, BuiltInRequest, Decision, HookFailure, LinePrices, PluginAnswer,
-        PluginOutcome, decided,
+        BuiltInBooking, BuiltInRequest, Decision, HookFailure, PluginAnswer, PluginOutcome,
+        judge_request,
     },
     types::{ActivePlugin, CataloguePolicy, PluginHash, PluginName},
 };
@@ -130,9 +132,24 @@ pub(crate) fn list() -> Vec<CataloguePolicy> {
     CATALOGUE.iter().map(told).collect()
 }
 
+/// The version of each policy, in the order of the catalogue: a digest, which every decision looks for.
+static VERSIONS: LazyLock<Vec<PluginHash>> =
+    LazyLock::new(|| CATALOGUE.iter().map(BuiltIn::version).collect());
+
 /// The policy with this version of its rules.
 pub(crate) fn of_version(version: PluginHash) -> Option<&'static BuiltIn> {
-    CATALOGUE.iter().find(|own| own.version() == version)
+    let place = VERSIONS.iter().position(|own| *own == version)?;
+    CATALOGUE.get(place)
+}
+
+/// Notes the version of the rules that a use decides by, and checks it.
+///
+/// # Errors
+/// Those of [`check_activation`].
+pub(crate) fn settle(plugin: &mut ActivePlugin) -> Result<()> {
+    let rules = of_version(plugin.version).map(|own| own.rules);
+    plugin.rules = rules.or(plugin.rules);
+    check_activation(plugin)
 }
 
 /// The policy that a name uses, with a version of its rules, or with the newest.
@@ -146,7 +163,7 @@ pub(crate) fn of_name(name: &PluginName, version: Option<PluginHash>) -> Option<
 ///
 /// # Errors
 /// `field-invalid` or `unknown-field` at the field; `not-found` for rules that this program does not have.
-pub(crate) fn check_activation(plugin: &ActivePlugin) -> Result<()> {
+fn check_activation(plugin: &ActivePlugin) -> Result<()> {
     if plugin.name.built_in().is_none() {
         return Ok(());
     }
@@ -182,11 +199,7 @@ pub(crate) fn outcome(
             "this host's program does not have these rules".to_owned(),
         )),
     };
-    PluginOutcome {
-        answer,
-        usage: Default::default(),
-        logs: Vec::new(),
-    }
+    answer.into()
 }
 
 /// What the keys of an activation's counters begin with: no two activations of a tenant have the same.
@@ -216,11 +229,6 @@ impl BuiltIn {
         PluginHash::of(format!("boxoffice.{} rules {}", self.policy, self.rules).as_bytes())
     }
 
-    /// The version of its rules.
-    pub(crate) fn rules(&self) -> u32 {
-        self.rules
-    }
-
     /// A configuration that it takes.
     pub(crate) fn example(&self) -> &'static str {
         self.example
@@ -241,16 +249,9 @@ impl BuiltIn {
 
     fn answer(&self, config: &str, request: &BuiltInRequest) -> Result<PluginAnswer, HookFailure> {
         let BuiltInRequest::ValidateBooking(asked) = request;
-        let prices = asked.lines.iter().map(|line| {
-            let mut types = asked.event.ticket_types.iter();
-            let known = types.find(|kind| kind.id == line.ticket_type);
-            LinePrices {
-                list: known.map_or(line.unit_price_minor, |kind| kind.price_minor),
-                present: line.unit_price_minor,
-            }
-        });
         let decision = (self.decide)(config, asked);
-        let decision = decision.and_then(|decision| decided(prices, decision));
+        let decision =
+            decision.and_then(|decision| judge_request(&asked.lines, &asked.event, decision));
         decision
             .map(PluginAnswer::Decided)
             .map_err(HookFailure::Failed)

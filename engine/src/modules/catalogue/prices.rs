@@ -36,12 +36,6 @@ pub(super) struct Prices<'a> {
     is_changed: bool,
 }
 
-/// What a policy did to prices.
-pub(super) struct Lowered {
-    /// Whether there is a ticket that it is about.
-    pub(super) found: bool,
-}
-
 impl<'a> Prices<'a> {
     pub(super) fn of(asked: &'a BuiltInBooking) -> Self {
         Self {
@@ -55,19 +49,19 @@ impl<'a> Prices<'a> {
         }
     }
 
-    /// Lowers the prices of some ticket types. A higher price than before is not taken.
+    /// Lowers the prices of some ticket types. A higher price than before is not taken. Returns whether the request has such tickets.
     pub(super) fn lower(
         &mut self,
         types: Option<&TicketTypes>,
         price: impl Fn(u32) -> u32,
-    ) -> Lowered {
+    ) -> bool {
         let (asked, mut found) = (self.asked, false);
         self.lower_each(|kind, minor| {
             let is_about = is_about(types, &asked.event, kind);
             found |= is_about;
             if is_about { price(minor) } else { minor }
         });
-        Lowered { found }
+        found
     }
 
     /// Lowers the prices of lines by their ticket type. A higher price than before is not taken.

@@ -84,8 +84,9 @@ impl Policy for PromoCodes {
             return Ok(refusal.decision());
         }
         let mut prices = Prices::of(asked);
-        let lowered = prices.lower(self.ticket_types.as_ref(), |price| self.discount.off(price));
-        if !lowered.found {
+        let has_tickets =
+            prices.lower(self.ticket_types.as_ref(), |price| self.discount.off(price));
+        if !has_tickets {
             let reason = format!("The code {code} is for other tickets.");
             return Ok(Refusal::new("code-not-for-these-tickets", reason).decision());
         }

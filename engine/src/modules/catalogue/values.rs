@@ -237,6 +237,12 @@ pub(super) fn is_about(types: Option<&TicketTypes>, event: &RequestEvent, id: &s
     types.is_none_or(|types| types.has(event, id))
 }
 
+/// Whether a request wants tickets that a policy is about.
+pub(super) fn concerns(types: Option<&TicketTypes>, asked: &BuiltInBooking) -> bool {
+    let mut lines = asked.lines.iter();
+    lines.any(|line| is_about(types, &asked.event, &line.ticket_type))
+}
+
 /// The number of tickets that a request wants of some ticket types.
 pub(super) fn tickets_of(asked: &BuiltInBooking, types: Option<&TicketTypes>) -> u64 {
     let lines = asked.lines.iter();
@@ -302,7 +308,7 @@ impl<'de> Deserialize<'de> for Domain {
     }
 }
 
-/// A word of lower-case letters, digits and inner hyphens, at most 40 of them.
+/// A word of lower-case letters, digits and hyphens, at most 40 of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Word(String);
 

@@ -12,6 +12,7 @@ use super::{
     mail::{
         ComposedMail, compose,
         context::{MailContext, MailTicket},
+        data::type_name,
     },
     mail_source::MailSource,
 };
@@ -179,13 +180,9 @@ impl PendingMail {
         let shown = tickets.take(MailContext::TICKETS_MAX);
         let shown = shown.map(|(booking, ticket)| {
             let holder = booking.holder_of(ticket.id.number);
-            let mut types = event.iter().flat_map(|event| &event.ticket_types);
-            let known = types.find(|kind| kind.id == ticket.ticket_type);
             MailTicket {
                 number: ticket.id.number,
-                name: known
-                    .map_or(ticket.ticket_type.as_str(), |kind| kind.name.as_str())
-                    .to_owned(),
+                name: type_name(event, &ticket.ticket_type).to_owned(),
                 attendee: holder.and_then(|holder| holder.name.clone()),
                 code: codes.code(&source.tenant.id, booking.issued(ticket.id.number)),
             }

@@ -162,10 +162,7 @@ impl NotificationsModule {
         }
         rows.dedup();
         let ids: Vec<BookingId> = rows.iter().map(|(_, booking)| *booking).collect();
-        let found = match ids.is_empty() {
-            true => Vec::new(),
-            false => self.bookings.find_many(tenant, &ids).await?,
-        };
+        let found = self.bookings.find_many(tenant, &ids).await?;
         let found: HashMap<BookingId, Booking> = found
             .into_iter()
             .map(|booking| (booking.id, booking))

@@ -21,7 +21,7 @@ use super::{
         CONFLICTS_MAX, PluginsRepository, QuarantineNotice, RecordedChange, VERSION_GONE,
     },
 };
-use crate::modules::{catalogue::BuiltIn, support::lru_cache::LruCache};
+use crate::modules::support::lru_cache::LruCache;
 use crate::{
     error::{Error, ErrorCode, Result},
     locked::Locked as _,
@@ -170,10 +170,7 @@ impl PluginsModule {
             }
             plugin.version = plugin.previous.remove(0);
             plugin.quarantines.clear();
-            plugin.rules = catalogue::of_version(plugin.version)
-                .map(BuiltIn::rules)
-                .or(plugin.rules);
-            catalogue::check_activation(plugin)
+            catalogue::settle(plugin)
         })
         .await
     }
@@ -362,10 +359,7 @@ fn activated(
     plugin.sees_identity = command.sees_identity.unwrap_or(plugin.sees_identity);
     plugin.limits = command.limits.unwrap_or(plugin.limits);
     plugin.enabled = command.enabled.unwrap_or(plugin.enabled);
-    plugin.rules = catalogue::of_version(plugin.version)
-        .map(BuiltIn::rules)
-        .or(plugin.rules);
-    catalogue::check_activation(plugin)?;
+    catalogue::settle(plugin)?;
     if let Some(position) = command.position {
         let is_it =
             |plugin: &ActivePlugin| plugin.name == command.name && plugin.event == command.event;

@@ -157,29 +157,13 @@ fn tax_in(gross_minor: u64, basis_points: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
     use ulid::Ulid;
 
     use super::*;
     use crate::types::{
-        BookingId, BookingNumber, BookingStatus, Cancellation, EventId, NotificationId, UserId,
-        refund_of, without,
+        BookingId, BookingNumber, Cancellation, EventId, NotificationId, UserId, refund_of, without,
     };
-
-    /// A small generator, so that failures come back with their seed.
-    struct Numbers(u64);
-
-    impl Numbers {
-        fn below(&mut self, limit: u64) -> u64 {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            self.0 % limit
-        }
-
-        fn small(&mut self, limit: u32) -> u32 {
-            u32::try_from(self.below(u64::from(limit))).unwrap()
-        }
-    }
 
     fn booking(lines: Vec<(u32, u32, Option<u32>)>) -> Booking {
         let event = EventId::from_ulid(Ulid::from_parts(1, 1));
@@ -194,28 +178,11 @@ mod tests {
                 unit_price_minor,
             })
             .collect();
+        let id = BookingId::new(event, customer, Ulid::from_parts(3, 3));
+        let (number, sold_as) = (BookingNumber::stored(7), ("EUR".to_owned(), 1));
         Booking {
-            id: BookingId::new(event, customer, Ulid::from_parts(3, 3)),
-            number: BookingNumber::stored(7),
-            event,
-            customer,
-            status: BookingStatus::Confirmed,
-            cancelled: None,
-            total_minor: total_of(&lines),
-            lines,
-            booked_lines: None,
-            cancellations: Vec::new(),
-            messages: Vec::new(),
-            currency: "EUR".to_owned(),
-            event_version: 1,
-            created_at: Timestamp::UNIX_EPOCH,
-            checked_in: Vec::new(),
-            sale: None,
-            payment: None,
-            details: None,
-            claims: Vec::new(),
-            transfers: Vec::new(),
             receipt_taxes: Some(rates),
+            ..Booking::new((id, number), lines, sold_as, Timestamp::UNIX_EPOCH)
         }
     }
 
@@ -258,9 +225,9 @@ mod tests {
     }
 
     /// Cancels one ticket after the other, in any order.
-    fn one_by_one(mut booking: Booking, percent: u32, numbers: &mut Numbers) -> Booking {
+    fn one_by_one(mut booking: Booking, percent: u32, numbers: &mut StdRng) -> Booking {
         while booking.cancelled.is_none() {
-            let at = usize::try_from(numbers.below(booking.lines.len() as u64)).unwrap();
+            let at = numbers.random_range(0..booking.lines.len());
             let some = BookingLine {
                 quantity: 1,
                 ..booking.lines[at].clone()
@@ -288,15 +255,19 @@ mod tests {
     #[test]
     fn cancelling_one_by_one_gives_back_what_cancelling_at_once_gives() {
         let seed = 0x5eed_0000_0000_0001;
-        let mut numbers = Numbers(seed);
+        let mut numbers = StdRng::seed_from_u64(seed);
         for round in 0..500 {
-            let count = 1 + numbers.below(4);
-            let line = |numbers: &mut Numbers| {
-                let rate = match numbers.below(4) {
+            let count = 1 + numbers.random_range(0..4);
+            let line = |numbers: &mut StdRng| {
+                let rate = match numbers.random_range(0..4) {
                     0 => None,
-                    _ => Some(numbers.small(10_001)),
+                    _ => Some(numbers.random_range(0..10_001)),
                 };
-                (1 + numbers.small(6), numbers.small(5_000), rate)
+                (
+                    1 + numbers.random_range(0..6),
+                    numbers.random_range(0..5_000),
+                    rate,
+                )
             };
             let lines: Vec<_> = (0..count).map(|_| line(&mut numbers)).collect();
             let whole = booking(lines);
@@ -318,11 +289,19 @@ mod tests {
     #[test]
     fn shares_of_a_price_add_up_at_any_percentage() {
         let seed = 0x5eed_0000_0000_0002;
-        let mut numbers = Numbers(seed);
+        let mut numbers = StdRng::seed_from_u64(seed);
         for round in 0..500 {
-            let (rate, percent) = (numbers.small(10_001), numbers.small(101));
-            let line =
-                |numbers: &mut Numbers| (1 + numbers.small(6), numbers.small(5_000), Some(rate));
+            let (rate, percent) = (
+                numbers.random_range(0..10_001),
+                numbers.random_range(0..101),
+            );
+            let line = |numbers: &mut StdRng| {
+                (
+                    1 + numbers.random_range(0..6),
+                    numbers.random_range(0..5_000),
+                    Some(rate),
+                )
+            };
             let lines: Vec<_> = (0..3).map(|_| line(&mut numbers)).collect();
             let whole = booking(lines);
             let at_once = cancel(whole.clone(), whole.lines.clone(), percent);

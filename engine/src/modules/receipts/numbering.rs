@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use ulid::Ulid;
+
 use super::ReceiptsModule;
 use crate::{
     error::{Error, Result},
@@ -216,11 +218,8 @@ struct Given<'a> {
 impl Given<'_> {
     /// Numbers the receipts of a row. Returns whether all of them have numbers.
     fn number_row(&mut self, ids: &[ReceiptId]) -> bool {
-        // All or none: a credit note waits for the receipt that it corrects.
-        let lacks_receipt = |id: &ReceiptId| {
-            let is_here = ids.contains(&ReceiptId::of(id.booking));
-            id.index > 0 && !is_here && self.corrected(*id).is_none()
-        };
+        // All or none: a credit note waits for the receipt that it corrects, which another row has.
+        let lacks_receipt = |id: &ReceiptId| id.index > 0 && self.corrected(*id).is_none();
         if ids.iter().any(lacks_receipt) {
             return false;
         }
@@ -269,15 +268,9 @@ impl Given<'_> {
 
 /// What the numbers of a restored store have in them: the second of the restore in Crockford's base 32.
 fn series_of(restoration: &Restoration) -> String {
-    const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    let second = restoration.restored_at.as_second();
-    let mut rest = usize::try_from(second).unwrap_or_default();
-    let mut digits = Vec::new();
-    while rest > 0 {
-        digits.push(char::from(DIGITS[rest % 32]));
-        rest /= 32;
-    }
-    digits.into_iter().rev().collect()
+    let second = u128::try_from(restoration.restored_at.as_second());
+    let digits = Ulid(second.unwrap_or_default()).to_string();
+    digits.trim_start_matches('0').to_owned()
 }
 
 #[cfg(test)]
@@ -297,7 +290,7 @@ mod tests {
         };
         let (first, second) = (of("2026-12-01T12:00:00Z"), of("2026-12-01T12:00:01Z"));
         assert_ne!(first, second);
-        assert_eq!(first.len(), 7);
+        assert_eq!(first, "1NGXDP0");
         assert!(first < second);
         assert!(first.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     }

@@ -176,6 +176,9 @@ impl BookingsRepository {
         tenant: &TenantId,
         bookings: &[BookingId],
     ) -> Result<Vec<Booking>> {
+        if bookings.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut script = Script::of(tenant);
         let keys: Vec<_> = bookings
             .iter()

@@ -9,7 +9,7 @@ use super::{
     check_ins::STALE_BOOKING,
     db::{Db, Script, StepError},
     idempotency::add_recorded,
-    models::{BookingLineRow, BookingRow, ReceivedTicketRow, TicketOwnerRow, TransferRow},
+    models::{BookingLineRow, BookingRow, ReceivedTicketRow, TransferRow},
     notifications::{NewMails, add_mails_about},
 };
 use crate::{
@@ -56,17 +56,13 @@ impl BookingsRepository {
             STALE_BOOKING,
         );
         if let Some(old) = before.transfer_of(step.transfer.number) {
-            script.remove([
-                ReceivedTicketRow::key(tenant, id, old),
-                TicketOwnerRow::key(tenant, id, old),
-            ]);
+            script.remove(ReceivedTicketRow::keys(tenant, id, old));
         }
         // Whoever booked has the ticket in their booking.
         if step.transfer.to != step.after.customer {
-            let row = ReceivedTicketRow::of(tenant, id, &step.transfer);
-            script.insert("received_ticket", [row]);
-            let row = TicketOwnerRow::of(tenant, id, &step.transfer);
-            script.insert("ticket_owner", [row]);
+            let [by_owner, by_event] = ReceivedTicketRow::of(tenant, id, &step.transfer);
+            script.insert(ReceivedTicketRow::BY_OWNER, [by_owner]);
+            script.insert(ReceivedTicketRow::BY_EVENT, [by_event]);
         }
         add_mails_about(&mut script, tenant, &step.mails)?;
         if let Some((name, recorded)) = &step.recorded {
@@ -113,9 +109,8 @@ impl BookingsRepository {
         let index = script.push(format!(
             "SELECT * FROM type::record('ticket_owner', {start}..{end}) LIMIT {limit}"
         ));
-        let rows: Vec<TicketOwnerRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        let rows = rows.iter();
-        rows.map(|row| Ok((row.owner()?, row.booking()?))).collect()
+        let rows: Vec<ReceivedTicketRow> = self.db.run_retrying(&script).await?.rows(index)?;
+        rows.iter().map(ReceivedTicketRow::by_event).collect()
     }
 }
 
@@ -147,5 +142,5 @@ pub(super) async fn received_of(
             "SELECT * FROM type::record('received_ticket', {start}..[$tenant, {owner}, ..]) LIMIT {limit}"
         ));
     let rows: Vec<ReceivedTicketRow> = db.run_retrying(&script).await?.rows(index)?;
-    rows.iter().map(ReceivedTicketRow::ticket).collect()
+    rows.iter().map(ReceivedTicketRow::by_owner).collect()
 }

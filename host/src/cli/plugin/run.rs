@@ -67,7 +67,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
         .judged(&fixture.request);
     let mut printed = match &outcome.answer {
         Ok(answer) => json!({ "answer": answer }),
-        Err(failure) => json!({ "failure": failure.to_string() }),
+        Err(failure) => failure.as_answer(),
     };
     let as_expected = fixture
         .expected

@@ -122,19 +122,19 @@ impl ReceiptSettingsPatchRequest {
         };
         self.issuer_address
             .write(&mut settings.issuer_address, Vec::new(), address)?;
-        self.tax_name.write(
-            &mut settings.tax_name,
-            ReceiptSettings::tax_name_default(),
-            |text| Label::parse("receipts.taxName", text),
-        )?;
+        let default = ReceiptSettings::default();
+        self.tax_name
+            .write(&mut settings.tax_name, default.tax_name, |text| {
+                Label::parse("receipts.taxName", text)
+            })?;
         let text = |text: &String| Ok(text.clone());
         self.time_zone
-            .write(&mut settings.time_zone, "UTC".to_owned(), text)?;
+            .write(&mut settings.time_zone, default.time_zone, text)?;
         self.number_prefix
-            .write(&mut settings.number_prefix, String::new(), text)?;
+            .write(&mut settings.number_prefix, default.number_prefix, text)?;
         self.keep_names_years.write(
             &mut settings.keep_names_years,
-            ReceiptSettings::KEEP_NAMES_YEARS_DEFAULT,
+            default.keep_names_years,
             |Whole(years)| Ok(*years),
         )?;
         Ok(settings)

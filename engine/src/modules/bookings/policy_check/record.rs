@@ -54,7 +54,7 @@ impl<'a> DecisionDraft<'a> {
         let request = to_raw_value(question).ok();
         let answer = match &outcome.answer {
             Ok(answer) => to_raw_value(answer),
-            Err(failure) => to_raw_value(&serde_json::json!({ "failure": failure.to_string() })),
+            Err(failure) => to_raw_value(&failure.as_answer()),
         };
         self.steps.push(StepDraft {
             plugin: plugin.name.as_str(),
@@ -110,11 +110,7 @@ mod tests {
     }
 
     fn outcome(answer: Result<PluginAnswer, HookFailure>) -> PluginOutcome {
-        PluginOutcome {
-            answer,
-            usage: Default::default(),
-            logs: Vec::new(),
-        }
+        answer.into()
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     error::Result,
+    modules::notifications::mail::data::type_name,
     types::{Booking, DeliveryRecord, EventStatus},
 };
 
@@ -53,11 +54,9 @@ impl Kind for TicketVoided {
         let void = context.bookings.iter().flat_map(|booking| {
             let void = booking.void_for(context.recipient.id).into_iter();
             void.map(|(ticket, cause)| {
-                let mut types = context.event.iter().flat_map(|event| &event.ticket_types);
-                let known = types.find(|kind| kind.id == ticket.ticket_type);
                 json!({
                     "number": ticket.id.number,
-                    "name": known.map_or(ticket.ticket_type.as_str(), |kind| kind.name.as_str()),
+                    "name": type_name(context.event, &ticket.ticket_type),
                     "cause": cause.as_str(),
                 })
             })

@@ -9,7 +9,7 @@ use super::context::{MailContext, MailTicket};
 pub(in crate::modules::notifications) use crate::types::money;
 use crate::types::{
     AnswerValue, Answers, Booking, BookingLine, CancelCause, Event, EventDetails, Label, Metadata,
-    QuestionId, known_zone,
+    QuestionId, TicketTypeId, known_zone,
 };
 
 /// What templates see of every mail, in one shape: what is not known is `null`, lists may be empty. A kind adds its own.
@@ -79,17 +79,25 @@ fn metadata_data(metadata: &Metadata) -> Value {
         .collect()
 }
 
+/// What a ticket type is called; its id, if the event does not have it any more.
+pub(in crate::modules::notifications) fn type_name<'a>(
+    event: Option<&'a Event>,
+    id: &'a TicketTypeId,
+) -> &'a str {
+    let mut types = event.into_iter().flat_map(|event| &event.ticket_types);
+    let known = types.find(|known| known.id == *id);
+    known.map_or(id.as_str(), |known| known.name.as_str())
+}
+
 pub(in crate::modules::notifications) fn lines_data(
     event: Option<&Event>,
     lines: &[BookingLine],
     currency: &str,
 ) -> Vec<Value> {
     let line = |line: &BookingLine| {
-        let mut types = event.into_iter().flat_map(|event| &event.ticket_types);
-        let known = types.find(|known| known.id == line.ticket_type);
         json!({
             "ticketType": line.ticket_type,
-            "name": known.map_or(line.ticket_type.as_str(), |known| known.name.as_str()),
+            "name": type_name(event, &line.ticket_type),
             "quantity": line.quantity,
             "unitPriceMinor": line.unit_price_minor,
             "unitPrice": money(u64::from(line.unit_price_minor), currency),

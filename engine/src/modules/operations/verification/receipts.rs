@@ -15,8 +15,8 @@ use crate::{
         repositories::{CounterKey, ReceiptCounter, SystemScope},
     },
     types::{
-        Booking, BookingReceipt, Page, PageRequest, ReceiptId, ReceiptPlace, ReceiptVerdict,
-        SalesChannel, TenantId,
+        Booking, BookingReceipt, Page, PageRequest, ReceiptId, ReceiptKind, ReceiptPlace,
+        ReceiptVerdict, SalesChannel, TenantId,
     },
 };
 
@@ -64,7 +64,11 @@ impl VerificationModule {
             cursor: None,
             limit: NUMBERS_PAGE,
         };
-        for (kind, count) in [(0, counter.receipts), (1, counter.credit_notes)] {
+        for (kind, count) in [
+            (ReceiptKind::Receipt, counter.receipts),
+            (ReceiptKind::CreditNote, counter.credit_notes),
+        ] {
+            let kind = kind.place();
             let place = |sequence| ReceiptPlace {
                 year: key.year,
                 series: key.series.clone(),

@@ -83,9 +83,7 @@ pub(in crate::modules::repositories) use sessions::{
 pub(in crate::modules::repositories) use staff::{InvitationRow, TeamRow};
 pub(in crate::modules::repositories) use subscriptions::SuppressionRow;
 pub(in crate::modules::repositories) use tenants::TenantRow;
-pub(in crate::modules::repositories) use transfers::{
-    ReceivedTicketRow, TicketOwnerRow, TransferRow,
-};
+pub(in crate::modules::repositories) use transfers::{ReceivedTicketRow, TransferRow};
 pub(in crate::modules::repositories) use unconfirmed::UnconfirmedAccountRow;
 pub(in crate::modules::repositories) use users::{
     AccountMailRow, GuestLinksRow, GuestRow, LoginRow, OperatorRow, OwnerRow, SignUpRow,

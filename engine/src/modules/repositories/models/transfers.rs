@@ -1,6 +1,7 @@
 //! The rows of transfers: a column of the booking, and the lists of who got tickets.
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
+use ulid::Ulid;
 
 use super::keys::{
     at_millisecond, key_number, key_ulid, millisecond, record, stored_ulid, ulid_key,
@@ -63,99 +64,69 @@ impl TransferRow {
     }
 }
 
-/// A ticket in the list of the account that got it.
+/// A ticket that somebody got: in the list of its owner, and in that of its event.
 #[derive(Debug, Clone, SurrealValue)]
 pub(in crate::modules::repositories) struct ReceivedTicketRow {
-    pub(in crate::modules::repositories) id: RecordId,
+    id: RecordId,
     at: i64,
 }
 
 impl ReceivedTicketRow {
+    pub(in crate::modules::repositories) const BY_OWNER: &'static str = "received_ticket";
+    pub(in crate::modules::repositories) const BY_EVENT: &'static str = "ticket_owner";
+
+    /// The keys of its two rows: by owner, and by event.
+    pub(in crate::modules::repositories) fn keys(
+        tenant: &TenantId,
+        booking: BookingId,
+        transfer: &TicketTransfer,
+    ) -> [RecordId; 2] {
+        let (owner, event) = (transfer.to.ulid(), booking.event().ulid());
+        let key = |table, [first, second]: [Ulid; 2]| {
+            record(
+                table,
+                [
+                    Value::String(tenant.as_str().to_owned()),
+                    ulid_key(first),
+                    ulid_key(second),
+                    ulid_key(booking.customer().ulid()),
+                    ulid_key(booking.serial()),
+                    Value::from_t(transfer.number),
+                ],
+            )
+        };
+        [
+            key(Self::BY_OWNER, [owner, event]),
+            key(Self::BY_EVENT, [event, owner]),
+        ]
+    }
+
     pub(in crate::modules::repositories) fn of(
         tenant: &TenantId,
         booking: BookingId,
         transfer: &TicketTransfer,
-    ) -> Self {
-        Self {
-            id: Self::key(tenant, booking, transfer),
-            at: millisecond(transfer.at),
-        }
+    ) -> [Self; 2] {
+        let at = millisecond(transfer.at);
+        Self::keys(tenant, booking, transfer).map(|id| Self { id, at })
     }
 
-    pub(in crate::modules::repositories) fn key(
-        tenant: &TenantId,
-        booking: BookingId,
-        transfer: &TicketTransfer,
-    ) -> RecordId {
-        record(
-            "received_ticket",
-            [
-                Value::String(tenant.as_str().to_owned()),
-                ulid_key(transfer.to.ulid()),
-                ulid_key(booking.event().ulid()),
-                ulid_key(booking.customer().ulid()),
-                ulid_key(booking.serial()),
-                Value::from_t(transfer.number),
-            ],
-        )
-    }
-
-    pub(in crate::modules::repositories) fn ticket(&self) -> Result<TicketId> {
+    /// The ticket, of a row by owner.
+    pub(in crate::modules::repositories) fn by_owner(&self) -> Result<TicketId> {
         Ok(TicketId {
-            booking: BookingId::new(
-                EventId::from_ulid(key_ulid(&self.id, 2)?),
-                UserId::from_ulid(key_ulid(&self.id, 3)?),
-                key_ulid(&self.id, 4)?,
-            ),
+            booking: self.booking(key_ulid(&self.id, 2)?)?,
             number: u32::try_from(key_number(&self.id, 5)?).map_err(Error::internal)?,
         })
     }
-}
 
-/// A booking in the list of the accounts that got tickets of an event.
-#[derive(Debug, Clone, SurrealValue)]
-pub(in crate::modules::repositories) struct TicketOwnerRow {
-    pub(in crate::modules::repositories) id: RecordId,
-    at: i64,
-}
-
-impl TicketOwnerRow {
-    pub(in crate::modules::repositories) fn of(
-        tenant: &TenantId,
-        booking: BookingId,
-        transfer: &TicketTransfer,
-    ) -> Self {
-        Self {
-            id: Self::key(tenant, booking, transfer),
-            at: millisecond(transfer.at),
-        }
+    /// The owner and the booking, of a row by event.
+    pub(in crate::modules::repositories) fn by_event(&self) -> Result<(UserId, BookingId)> {
+        let owner = UserId::from_ulid(key_ulid(&self.id, 2)?);
+        Ok((owner, self.booking(key_ulid(&self.id, 1)?)?))
     }
 
-    pub(in crate::modules::repositories) fn key(
-        tenant: &TenantId,
-        booking: BookingId,
-        transfer: &TicketTransfer,
-    ) -> RecordId {
-        record(
-            "ticket_owner",
-            [
-                Value::String(tenant.as_str().to_owned()),
-                ulid_key(booking.event().ulid()),
-                ulid_key(transfer.to.ulid()),
-                ulid_key(booking.customer().ulid()),
-                ulid_key(booking.serial()),
-                Value::from_t(transfer.number),
-            ],
-        )
-    }
-
-    pub(in crate::modules::repositories) fn owner(&self) -> Result<UserId> {
-        Ok(UserId::from_ulid(key_ulid(&self.id, 2)?))
-    }
-
-    pub(in crate::modules::repositories) fn booking(&self) -> Result<BookingId> {
+    fn booking(&self, event: Ulid) -> Result<BookingId> {
         Ok(BookingId::new(
-            EventId::from_ulid(key_ulid(&self.id, 1)?),
+            EventId::from_ulid(event),
             UserId::from_ulid(key_ulid(&self.id, 3)?),
             key_ulid(&self.id, 4)?,
         ))

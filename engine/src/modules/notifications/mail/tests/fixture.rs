@@ -12,8 +12,8 @@ use crate::{
     },
     types::{
         Announcement, AnswerValue, Answers, Booking, BookingDetails, BookingId, BookingLine,
-        BookingNumber, BookingStatus, CancelCause, Cancellation, CancellationTerms, EmailAddress,
-        Event, EventDetails, EventId, EventStatus, Hold, HoldId, HoldStatus, Label, Metadata,
+        BookingNumber, CancelCause, Cancellation, CancellationTerms, EmailAddress, Event,
+        EventDetails, EventId, EventStatus, Hold, HoldId, HoldStatus, Label, Metadata,
         NotificationId, NotificationKind, PluginHash, PluginName, PluginQuarantine, Prose,
         Reminder, Tenant, TenantId, TenantSettings, TicketTransfer, TicketType, TicketTypeId, User,
         UserId, UserRole,
@@ -287,32 +287,18 @@ fn ticket(number: u32) -> MailTicket {
 }
 
 pub(super) fn booking(event: &Event, serial: u128) -> Booking {
+    let id = BookingId::new(event.id, customer(), Ulid::from_parts(2, serial));
+    let lines = vec![BookingLine {
+        ticket_type: TicketTypeId::new("t1"),
+        quantity: 2,
+        unit_price_minor: 1_250,
+    }];
+    let number = BookingNumber::stored(serial as i64);
+    let sold_as = ("EUR".to_owned(), 3);
     Booking {
-        id: BookingId::new(event.id, customer(), Ulid::from_parts(2, serial)),
-        number: BookingNumber::stored(serial as i64),
-        event: event.id,
-        customer: customer(),
-        status: BookingStatus::Confirmed,
-        cancelled: None,
-        lines: vec![BookingLine {
-            ticket_type: TicketTypeId::new("t1"),
-            quantity: 2,
-            unit_price_minor: 1_250,
-        }],
-        booked_lines: None,
-        cancellations: Vec::new(),
-        total_minor: 2_500,
         messages: vec!["Early bird: 20 % off <until Friday>".to_owned()],
-        currency: "EUR".to_owned(),
-        event_version: 3,
-        created_at: Timestamp::UNIX_EPOCH,
-        checked_in: Vec::new(),
-        sale: None,
-        payment: None,
         details: Some(Box::new(details())),
-        claims: Vec::new(),
-        transfers: Vec::new(),
-        receipt_taxes: None,
+        ..Booking::new((id, number), lines, sold_as, Timestamp::UNIX_EPOCH)
     }
 }
 
