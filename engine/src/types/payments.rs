@@ -332,7 +332,7 @@ pub struct TellPayment {
     pub notice: NoticeId,
     /// What it says.
     pub kind: NoticeKind,
-    /// How much was taken or paid back, in minor units; `None` for a failure.
+    /// How much was taken or paid back, in minor units. A failure needs none, and the one that it has counts as 0.
     pub amount_minor: Option<u64>,
     /// ISO 4217 code of the amount; `None` means that of the payment, or of the tenant if nobody opened it.
     pub currency: Option<String>,
@@ -345,11 +345,12 @@ impl TellPayment {
     pub(crate) fn notice(&self, now: Timestamp) -> Result<PaymentNotice> {
         let rule = "An amount is 1 to 1,000,000,000,000,000 minor units.";
         let amount_minor = match (self.kind, self.amount_minor) {
-            (NoticeKind::Failed, _) => 0,
-            (_, Some(amount @ 1..=Payment::AMOUNT_MAX)) => amount,
-            (NoticeKind::Captured | NoticeKind::Refunded, _) => {
-                return Err(Error::field("amountMinor", rule));
-            }
+            (NoticeKind::Failed, None | Some(0..=Payment::AMOUNT_MAX)) => 0,
+            (
+                NoticeKind::Captured | NoticeKind::Refunded,
+                Some(amount @ 1..=Payment::AMOUNT_MAX),
+            ) => amount,
+            _ => return Err(Error::field("amountMinor", rule)),
         };
         Ok(PaymentNotice {
             id: self.notice.clone(),
@@ -380,6 +381,37 @@ mod tests {
             assert_eq!(reason.as_str().parse::<RefundReason>().unwrap(), *reason);
         }
         assert!("paid".parse::<NoticeKind>().is_err());
+    }
+
+    #[test]
+    fn an_amount_is_within_its_range_also_where_it_is_not_needed() {
+        let counted = |kind, amount_minor| {
+            let (provider, reference) = ("acme".parse().unwrap(), "pi-1".parse().unwrap());
+            let told = TellPayment {
+                payment: PaymentKey {
+                    provider,
+                    reference,
+                },
+                notice: "evt-1".parse().unwrap(),
+                kind,
+                amount_minor,
+                currency: None,
+                at: Timestamp::UNIX_EPOCH,
+            };
+            let notice = told.notice(Timestamp::UNIX_EPOCH);
+            notice.map(|notice| notice.amount_minor).ok()
+        };
+        let (most, more) = (Some(Payment::AMOUNT_MAX), Some(Payment::AMOUNT_MAX + 1));
+        for kind in [NoticeKind::Captured, NoticeKind::Refunded] {
+            assert_eq!(counted(kind, most), most);
+            for refused in [None, Some(0), more] {
+                assert_eq!(counted(kind, refused), None);
+            }
+        }
+        for accepted in [None, Some(0), Some(5), most] {
+            assert_eq!(counted(NoticeKind::Failed, accepted), Some(0));
+        }
+        assert_eq!(counted(NoticeKind::Failed, more), None);
     }
 
     #[test]

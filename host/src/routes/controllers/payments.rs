@@ -45,7 +45,7 @@ pub(in crate::routes) struct PaymentNoticeRequest {
     /// The provider's name of the notice: 1 to 200 letters, digits and `. _ ~ : -`. The same notice has its effect once.
     #[schema(example = "evt_1Nk")]
     notice_id: String,
-    /// How much was taken or paid back, in minor units. A failure has none.
+    /// How much was taken or paid back, in minor units. A failure needs none.
     #[schema(value_type = Option<u64>)]
     amount_minor: Option<Whole<u64>>,
     /// ISO 4217 code of the amount. Without it, that of the payment, or of the tenant if nobody opened the payment.
