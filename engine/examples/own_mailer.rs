@@ -82,6 +82,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         external_id: "42".to_owned(),
         name: Label::parse("name", "Ann")?,
         email: EmailAddress::parse("email", "ann@example.org")?,
+        metadata: None,
     };
     let ann = caller.on_behalf_of(engine.users().ensure(&caller, user).await?.id);
     engine

@@ -191,6 +191,7 @@ mod tests {
                 external_id: number.to_string(),
                 name: label("Ann"),
                 email: EmailAddress::parse("email", &format!("c{number}@example.org")).unwrap(),
+                metadata: None,
             };
             let user = engine.users().ensure(&caller, user).await.unwrap();
             let customer = caller.on_behalf_of(user.id);

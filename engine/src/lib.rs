@@ -27,6 +27,7 @@
 //!     external_id: "42".to_owned(), // the platform's own id; no password needed
 //!     name: Label::parse("name", "Ann")?,
 //!     email: EmailAddress::parse("email", "ann@example.org")?,
+//!     metadata: None,
 //! };
 //! let user = engine.users().ensure(&caller, user).await?;
 //! let booking = engine

@@ -166,6 +166,7 @@ impl Platform {
             external_id: name.to_owned(),
             name: Label::parse("name", name)?,
             email: EmailAddress::parse("email", &format!("{name}@example.org"))?,
+            metadata: None,
         };
         let user = self.engine.users().ensure(&self.caller, user).await?;
         let customer = self.caller.on_behalf_of(user.id);

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{EmailAddress, Label, TenantId, User, UserId, UserRole};
+use super::{EmailAddress, Label, Metadata, TenantId, User, UserId, UserRole};
 
 /// An erased account, for the list that is kept beside backups.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,7 @@ impl User {
             name: Label::stored("Erased".to_owned()),
             role: UserRole::Customer,
             external_id: None,
+            metadata: Metadata::default(),
             is_suspended: true,
             erased_at: Some(at),
             created_at: self.created_at,

@@ -47,6 +47,21 @@ impl Metadata {
         Ok(Self(entries))
     }
 
+    /// These metadata after a merge patch (RFC 7396) of their keys, from the request's `field`: null removes a key.
+    ///
+    /// # Errors
+    /// `field-invalid`, at `field` or at `field.KEY`.
+    pub fn merged(&self, field: &str, patch: &BTreeMap<String, Option<String>>) -> Result<Self> {
+        let mut entries = self.0.clone();
+        for (key, value) in patch {
+            match value {
+                Some(value) => drop(entries.insert(key.clone(), value.clone())),
+                None => drop(entries.remove(key)),
+            }
+        }
+        Self::parse(field, entries)
+    }
+
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)

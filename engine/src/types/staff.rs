@@ -1,6 +1,6 @@
 //! Who works for a tenant: invitations, changes of roles, and the teams of events.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use jiff::Timestamp;
 
@@ -42,13 +42,22 @@ pub struct Invitation {
     pub expires_at: Timestamp,
 }
 
-/// Changes what a user may do. What is `None` stays.
+/// Changes what a user may do, and the metadata of their account. What is `None` stays.
 #[derive(Debug, Clone, Default)]
 pub struct ChangeMember {
     /// The new role.
     pub role: Option<UserRole>,
     /// Whether they may not sign in.
     pub is_suspended: Option<bool>,
+    /// New values of the keys of the metadata; `None` removes a key, and the others stay.
+    pub metadata: BTreeMap<String, Option<String>>,
+}
+
+impl ChangeMember {
+    /// Whether it changes what the user may do.
+    pub(crate) fn is_of_rights(&self) -> bool {
+        self.role.is_some() || self.is_suspended.is_some()
+    }
 }
 
 /// What somebody may do for one event.

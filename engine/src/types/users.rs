@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{EmailAddress, Label, TenantId, UserId};
+use super::{EmailAddress, Label, Metadata, TenantId, UserId};
 use crate::error::{Error, Result};
 
 /// The role of a user in a tenant.
@@ -74,6 +74,8 @@ pub struct User {
     pub role: UserRole,
     /// The platform's id of the user, if a platform brought them.
     pub external_id: Option<String>,
+    /// The platform's own strings, which the tenant's owners and programs change.
+    pub metadata: Metadata,
     /// Whether they may not sign in.
     pub is_suspended: bool,
     /// When their personal data were erased, UTC. Name and address say nothing from then on.
@@ -139,7 +141,7 @@ pub struct CreateUser {
     pub role: UserRole,
 }
 
-/// Finds or creates a user by the platform's id, and updates name and address.
+/// Finds or creates a user by the platform's id, and updates name, address and metadata.
 #[derive(Debug, Clone)]
 pub struct EnsureUser {
     /// The platform's id of the user, 1 to 255 characters.
@@ -148,6 +150,8 @@ pub struct EnsureUser {
     pub name: Label,
     /// Their e-mail address.
     pub email: EmailAddress,
+    /// The platform's own strings, instead of those that the user has; `None`: they stay.
+    pub metadata: Option<Metadata>,
 }
 
 /// E-mail address and password.

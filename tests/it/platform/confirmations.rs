@@ -76,6 +76,7 @@ async fn book_for_brought(house: &EventFixture, event: &Value) {
         external_id: "shop-17".to_owned(),
         name: Label::parse("name", "Cara").expect("a name"),
         email: email("cara", &house.tenant),
+        metadata: None,
     };
     let engine = &house.platform.engine;
     let users = engine.users();

@@ -16,7 +16,7 @@ use axum::{
 };
 use boxoffice_engine::{
     BookTickets, Caller, EmailAddress, Engine, EnsureUser, ErrorCode, IdempotencyKey, Label,
-    Result, TenantId, UserRole,
+    Metadata, Result, TenantId, UserRole,
     ports::{BookingView, Decision, HookFailure, Policy},
 };
 use boxoffice_host::{Authenticate, RouterOptions};
@@ -48,6 +48,7 @@ async fn the_sketch_of_the_design_works() {
         external_id: "user-17".to_owned(),
         name: Label::parse("name", name).expect("one line"),
         email: EmailAddress::parse("email", "ann@acme.test").expect("an address"),
+        metadata: None,
     };
     let user = engine
         .users()
@@ -63,6 +64,17 @@ async fn the_sketch_of_the_design_works() {
         (again.id, again.name.as_str(), again.role),
         (user.id, "Ann of Acme", UserRole::Customer)
     );
+    let entries = [("level".to_owned(), "gold".to_owned())].into();
+    let metadata = Metadata::parse("metadata", entries).expect("metadata");
+    let with = EnsureUser {
+        metadata: Some(metadata.clone()),
+        ..ensure("Ann")
+    };
+    for command in [with, ensure("Ann")] {
+        let user = engine.users().ensure(&caller, command).await;
+        let user = user.expect("the same user");
+        assert_eq!(user.metadata, metadata, "metadata that nobody names stay");
+    }
 
     let command = BookTickets {
         idempotency_key: Some(IdempotencyKey::parse("order-1").expect("a key")),

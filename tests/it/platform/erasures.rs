@@ -275,6 +275,7 @@ async fn nothing_that_is_kept_names_who_was_erased_during_a_sale() {
         external_id: planted(people),
         name: Label::parse("name", &planted(people)).expect("a name"),
         email: EmailAddress::parse("email", "plantedx@example.org").expect("one"),
+        metadata: None,
     };
     let users = stage.platform.engine.users();
     let program = Caller::platform("north");

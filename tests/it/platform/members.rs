@@ -255,3 +255,49 @@ async fn a_tenant_keeps_an_owner() {
         .await
         .problem(409, "last-owner");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metadata_of_a_user_are_changed_by_owners_and_programs_alone() {
+    let house = EventFixture::open(false).await;
+    let owner = &house.owner.client;
+    let cara = house.door.register("cara@north.test", "customer").await;
+    let given = json!({"metadata": {"level": "gold", "crm": "17"}});
+    let changed = change(owner, &cara.id, given.clone()).await.expect(200);
+    assert_eq!(changed["metadata"], given["metadata"]);
+    let body = json!({"name": "CRM", "scopes": ["customers"]});
+    let key = owner.post("/api/keys", body).await.expect(201);
+    let program = house.door.token(text(&key["secret"]));
+    let patch = json!({"metadata": {"level": "silver", "crm": null}});
+    let changed = change(&program, &cara.id, patch).await.expect(200);
+    assert_eq!(changed["metadata"], json!({"level": "silver"}));
+    // Who changes metadata changes no rights with them.
+    let sneaky = json!({"role": "owner", "metadata": {"level": "platinum"}});
+    let refused = change(&program, &cara.id, sneaky).await;
+    refused.problem(403, "forbidden");
+    let refused = change(&cara.client, &cara.id, given).await;
+    refused.problem(403, "forbidden");
+    let long = json!({"metadata": {"level": "x".repeat(501)}});
+    let refused = change(owner, &cara.id, long).await;
+    refused
+        .problem(422, "field-invalid")
+        .at_field("metadata.level");
+    // Changes of other keys at the same time are all kept; who has them stays signed in, and nothing is in the audit.
+    let keys = ["a", "b", "c", "d"];
+    let changes = keys.map(|key| change(owner, &cara.id, json!({"metadata": {key: "1"}})));
+    for changed in join_all(changes).await {
+        changed.expect(200);
+    }
+    let me = cara.client.get("/api/auth/me").await.expect(200);
+    let all = json!({"a": "1", "b": "1", "c": "1", "d": "1", "level": "silver"});
+    assert_eq!(me["metadata"], all);
+    let audit = owner.get("/api/admin/audit").await.expect(200);
+    let entries = audit["items"].as_array().expect("a list");
+    assert!(entries.iter().all(|entry| entry["action"] != "change-user"));
+    // They go with the person.
+    let erase = format!("/api/users/{}/erase", cara.id);
+    owner.post(&erase, json!({"reason": "asked"})).await;
+    let shown = owner.get(&format!("/api/users/{}", cara.id)).await;
+    let shown = shown.expect(200);
+    assert!(shown["erasedAt"].is_string());
+    assert_eq!(shown["metadata"], json!({}));
+}

@@ -146,6 +146,7 @@ async fn nobody_is_asked_without_links_or_whom_a_platform_brought() {
         external_id: "shop-17".to_owned(),
         name: Label::parse("name", "Cara").expect("a name"),
         email: email("cara", &house.tenant),
+        metadata: None,
     };
     let users = house.platform.engine.users();
     let cara = users

@@ -93,6 +93,7 @@ pub async fn ensure_customer(
         external_id: format!("external-{name}"),
         name: label(name),
         email,
+        metadata: None,
     };
     let user = engine
         .users()

@@ -2,6 +2,8 @@
 //!
 //! Called by hosts. Calls the tenants, users and sessions modules.
 
+use std::borrow::Cow;
+
 use super::{
     Users,
     accounts::{require_purpose, require_same_tenant},
@@ -11,7 +13,7 @@ use crate::{
     modules::link_owner,
     types::{
         AccountLink, AccountLinkPurpose, AuditEntry, Caller, ChangeMember, Invitation, Invite,
-        Role, SessionOwner, User, UserId, UserRole,
+        Role, Scope, SessionOwner, User, UserId, UserRole,
     },
 };
 
@@ -87,18 +89,24 @@ impl Users {
 
     /// Changes a user's role, or suspends them, or ends that, for the tenant's owners. It counts within a second at every host. A
     /// suspension ends their sessions; API keys that they made stay. A tenant that has an owner keeps one who may sign in.
+    /// Metadata alone may also be changed by programs that may see customers.
     ///
     /// # Errors
-    /// `forbidden`, `not-found`, `last-owner`, `conflict-try-again`; `field-invalid` for an owner without a confirmed address.
+    /// `forbidden`, `not-found`, `last-owner`, `conflict-try-again`; `field-invalid` for an owner without a confirmed address, or
+    /// metadata that are too large.
     pub async fn change_member(
         &self,
         caller: &Caller,
         user: UserId,
         change: ChangeMember,
     ) -> Result<User> {
+        let caller = match change.is_of_rights() {
+            true => Cow::Borrowed(caller),
+            false => caller.scoped(Scope::Customers)?,
+        };
         caller.require_any(&[Role::Owner], OWNERS_ONLY)?;
         let tenant = caller.tenant()?;
-        let who = self.0.audited_name(caller).await?;
+        let who = self.0.audited_name(&caller).await?;
         let audit = |before: &User, after: &User| AuditEntry {
             at: self.0.context.now(),
             who: who.clone(),
@@ -110,10 +118,12 @@ impl Users {
         let modules = &self.0.modules;
         let changed = modules.users.change_member((tenant, user), &change, audit);
         let changed = changed.await?;
-        modules.sessions.forget(&SessionOwner::User {
-            tenant: tenant.clone(),
-            user,
-        });
+        if change.is_of_rights() {
+            modules.sessions.forget(&SessionOwner::User {
+                tenant: tenant.clone(),
+                user,
+            });
+        }
         Ok(changed)
     }
 

@@ -55,9 +55,8 @@ impl PaymentsModule {
         let (scope, from) = (SystemScope::new(), self.cursor.begin(now));
         let (now, due) = self.repository.due(scope, (from, now), DUE_MAX).await?;
         let more = due.len() == DUE_MAX as usize;
-        if due.is_empty() {
-            self.cursor.reached(from, now);
-        }
+        let first = due.first().map_or(now, |one| one.due_at);
+        self.cursor.reached(from, first);
         let named = due.into_iter().map(|one: DuePayment| {
             tracing::debug!(tenant = %one.tenant, payment = %one.key, due_at = %one.due_at, "a payment is due");
             (one.tenant, one.key)

@@ -49,8 +49,9 @@ impl ReceiptsModule {
         let now = self.context.now();
         let (scope, from) = (SystemScope::new(), self.cursor.begin(now));
         let (now, due) = self.repository.due(scope, (from, now), ROWS_MAX).await?;
+        let first = due.first().map_or(now, |key| key.due_at);
+        self.cursor.reached(from, first);
         if due.is_empty() {
-            self.cursor.reached(from, now);
             return Ok(false);
         }
         let mut more = due.len() == ROWS_MAX as usize;

@@ -9,7 +9,7 @@ use super::{
     accounts::{AccountMail, add_count},
     db::{Script, StepError},
     delivery_admin::add_audit,
-    models::{InvitationRow, OwnerRow, UserRow, millisecond},
+    models::{InvitationRow, OwnerRow, UserRow, json_of, millisecond},
     notifications::add_mails,
     sessions::{add_end_of_sessions, log_entry},
     users::UsersRepository,
@@ -165,13 +165,13 @@ impl UsersRepository {
         }
     }
 
-    /// Changes what a user may do, and tells all hosts; a suspension ends their sessions: 7 rows and the sessions.
+    /// Changes a user's metadata, and what they may do: 1 row. Other rights are told to all hosts, and a suspension ends the
+    /// user's sessions: 6 rows more, and the sessions. Guard: the user is as they were read.
     pub(in crate::modules) async fn change_member(
         &self,
         before: &User,
         after: &User,
-        epoch: &str,
-        (serial, audit): (Ulid, &AuditEntry),
+        rights: Option<ChangedRights<'_>>,
     ) -> Result<MemberChanged> {
         let tenant = &after.tenant;
         let mut script = Script::transaction(tenant);
@@ -184,25 +184,21 @@ impl UsersRepository {
             script.bind(after.is_suspended),
             script.bind(before.is_suspended),
         );
+        let (metadata, old_metadata) = (
+            script.bind(json_of(&after.metadata)),
+            script.bind(json_of(&before.metadata)),
+        );
         script.require(
             format!(
-                "UPDATE {id} SET role = {role}, suspended = {suspended} \
-                 WHERE role = {old_role} AND (suspended ?? false) = {was_suspended} RETURN VALUE id"
+                "UPDATE {id} SET role = {role}, suspended = {suspended}, metadata = {metadata} \
+                 WHERE role = {old_role} AND (suspended ?? false) = {was_suspended} \
+                 AND metadata = {old_metadata} AND erased_at = NONE RETURN VALUE id"
             ),
             STALE_MEMBER,
         );
-        add_owner_change(&mut script, before, after);
-        let sessions = SessionOwner::User {
-            tenant: tenant.clone(),
-            user: after.id,
-        };
-        if after.is_suspended && !before.is_suspended {
-            add_end_of_sessions(&mut script, &sessions, None, epoch);
-        } else {
-            let log = log_entry(&mut script, &sessions);
-            script.push(format!("{{ {log} }}"));
+        if let Some(rights) = rights {
+            add_rights(&mut script, before, after, rights);
         }
-        add_audit(&mut script, Some(tenant), serial, audit);
         MemberChanged::of(self.db.run_retrying(&script).await)
     }
 
@@ -219,6 +215,29 @@ impl UsersRepository {
         let user = self.find(tenant, row.user()?).await?;
         user.map(|user| row.into_type(&user)).transpose()
     }
+}
+
+/// What a change of somebody's rights writes beside their account.
+pub(in crate::modules) struct ChangedRights<'a> {
+    /// The epoch of their sessions from then on, if they are suspended.
+    pub(in crate::modules) epoch: String,
+    pub(in crate::modules) audit: (Ulid, &'a AuditEntry),
+}
+
+fn add_rights(script: &mut Script, before: &User, after: &User, rights: ChangedRights<'_>) {
+    add_owner_change(script, before, after);
+    let sessions = SessionOwner::User {
+        tenant: after.tenant.clone(),
+        user: after.id,
+    };
+    if after.is_suspended && !before.is_suspended {
+        add_end_of_sessions(script, &sessions, None, &rights.epoch);
+    } else {
+        let log = log_entry(script, &sessions);
+        script.push(format!("{{ {log} }}"));
+    }
+    let (serial, audit) = rights.audit;
+    add_audit(script, Some(&after.tenant), serial, audit);
 }
 
 /// Adds or removes somebody among the tenant's owners if a change of their account means that. Guard: whoever removes an owner

@@ -69,7 +69,7 @@ pub(in crate::modules) use idempotency::IdempotencyRepository;
 pub(in crate::modules) use identities::{IdentityLink, IdentityMove, IdentityStep, later_than};
 pub(in crate::modules) use identity_accounts::IdentityAccount;
 pub(in crate::modules) use inventory::{InventoryChange, STALE_INVENTORY, STALE_NOTIFICATION};
-pub(in crate::modules) use invitations::{Invited, MemberChanged};
+pub(in crate::modules) use invitations::{ChangedRights, Invited, MemberChanged};
 pub(in crate::modules) use leases::{LeaseRecord, LeasesRepository};
 pub(in crate::modules) use migrations::{migrate, newest_schema};
 pub(in crate::modules) use notifications::{NewMails, NotificationsRepository, OutboxFrom};

@@ -2,7 +2,7 @@
 
 use super::{
     db::{Db, Script, StepError},
-    models::{AccountRow, LoginRow, OwnerRow, UnverifiedRow, UserRow},
+    models::{AccountRow, LoginRow, OwnerRow, UnverifiedRow, UserRow, json_of},
     notifications::{NewMails, add_mails},
 };
 use crate::{
@@ -47,7 +47,7 @@ impl UsersRepository {
         written_or_taken(self.db.run_retrying(&script).await)
     }
 
-    /// Updates a user's name and address: at most 3 rows. Returns false if the address is taken, or the user was changed meanwhile.
+    /// Updates a user's name, address and metadata: at most 3 rows. Returns false if the address is taken, or the user was changed meanwhile.
     pub(in crate::modules) async fn update(&self, before: &User, after: &User) -> Result<bool> {
         let mut script = Script::transaction(&after.tenant);
         if before.email != after.email {
@@ -69,9 +69,14 @@ impl UsersRepository {
         let name = script.bind(after.name.as_str().to_owned());
         let email = script.bind(after.email.as_str().to_owned());
         let seen = script.bind(before.email.as_str().to_owned());
+        let metadata = match after.metadata == before.metadata {
+            true => String::new(),
+            false => format!("metadata = {}, ", script.bind(json_of(&after.metadata))),
+        };
         script.require(
             format!(
-                "UPDATE {record} SET name = {name}, email = {email}, unverified = NONE WHERE email = {seen} RETURN VALUE id"
+                "UPDATE {record} SET name = {name}, email = {email}, {metadata}unverified = NONE \
+                 WHERE email = {seen} RETURN VALUE id"
             ),
             CHANGED_MEANWHILE,
         );

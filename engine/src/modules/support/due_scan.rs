@@ -1,6 +1,6 @@
 //! Where the next scan of a table of due times begins. An LSM store reads every deleted row before the first live one.
 //!
-//! An optimisation only. Called by the modules that work off what is due: holds and payments.
+//! An optimisation only. Called by the modules that work off what is due: holds, payments and receipts.
 
 use std::{
     sync::Mutex,
@@ -35,10 +35,12 @@ impl DueScanCursor {
         }
     }
 
-    /// Records that nothing is due up to `now`.
-    pub(in crate::modules) fn reached(&self, begun: Timestamp, now: Timestamp) {
+    /// Records that a scan from `begun` on found nothing that is due before `until`.
+    pub(in crate::modules) fn reached(&self, begun: Timestamp, until: Timestamp) {
         let mut cursor = self.0.locked();
-        let from = now.checked_sub(LOOK_BACK).unwrap_or(Timestamp::UNIX_EPOCH);
+        let from = until
+            .checked_sub(LOOK_BACK)
+            .unwrap_or(Timestamp::UNIX_EPOCH);
         let full_scan_at = match *cursor {
             Some((_, full_scan_at)) if begun > Timestamp::UNIX_EPOCH => full_scan_at,
             _ => Instant::now(),

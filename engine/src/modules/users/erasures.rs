@@ -183,7 +183,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::types::{EmailAddress, Label, UserRole};
+    use crate::types::{EmailAddress, Label, Metadata, UserRole};
 
     #[test]
     fn a_person_is_searched_for_by_what_names_them() {
@@ -195,6 +195,7 @@ mod tests {
             name: Label::parse("name", "Ann").unwrap(),
             role: UserRole::Customer,
             external_id: None,
+            metadata: Metadata::default(),
             is_suspended: false,
             erased_at: None,
             created_at: Timestamp::UNIX_EPOCH,

@@ -3,7 +3,7 @@
 //! Invariant: a tenant that has an owner keeps one who may sign in. Called by app_modules; calls the users repository.
 
 use super::UsersModule;
-use crate::modules::repositories::MemberChanged;
+use crate::modules::repositories::{ChangedRights, MemberChanged};
 use crate::{
     error::{Error, ErrorCode, Result},
     types::{AuditEntry, ChangeMember, TenantId, User, UserId, UserRole},
@@ -13,7 +13,7 @@ use crate::{
 const TRIES_MAX: u32 = 8;
 
 impl UsersModule {
-    /// Changes a user's role, or suspends them, or ends that. What is the same already changes nothing.
+    /// Changes a user's role or metadata, or suspends them, or ends that. What is the same already changes nothing.
     ///
     /// # Errors
     /// `not-found`, `last-owner`, `field-invalid` for an owner without a confirmed address, `conflict-try-again`.
@@ -30,23 +30,26 @@ impl UsersModule {
             let after = User {
                 role: change.role.unwrap_or(before.role),
                 is_suspended: change.is_suspended.unwrap_or(before.is_suspended),
+                metadata: before.metadata.merged("metadata", &change.metadata)?,
                 ..before.clone()
             };
             if after == before {
                 return Ok(after);
             }
-            if after.role == UserRole::Owner && !after.email_verified {
+            let has_other_rights =
+                (after.role, after.is_suspended) != (before.role, before.is_suspended);
+            if has_other_rights && after.role == UserRole::Owner && !after.email_verified {
                 return Err(Error::field(
                     "role",
                     "Only somebody with a confirmed address can be an owner.",
                 ));
             }
             let audit = audit(&before, &after);
-            let entry = (self.context.next_id(), &audit);
-            let epoch = self.context.next_id().to_string();
-            let changed = self
-                .repository
-                .change_member(&before, &after, &epoch, entry);
+            let rights = has_other_rights.then(|| ChangedRights {
+                epoch: self.context.next_id().to_string(),
+                audit: (self.context.next_id(), &audit),
+            });
+            let changed = self.repository.change_member(&before, &after, rights);
             match changed.await? {
                 MemberChanged::Done => return Ok(after),
                 MemberChanged::LastOwner => return Err(last_owner()),

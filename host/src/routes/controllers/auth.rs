@@ -1,6 +1,6 @@
 //! Sign-up, sign-in and sign-out, with own tokens.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json as JsonAnswer,
@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Answer, created,
+    Answer,
+    booking_details::{json_cell, metadata_response},
+    created,
     exports::{ExportRow, time},
     with_cookies,
 };
@@ -200,6 +202,8 @@ pub(in crate::routes) struct UserResponse {
     tenant: String,
     /// The platform's id of the user, if a platform brought them.
     external_id: Option<String>,
+    /// The platform's own strings.
+    metadata: BTreeMap<String, String>,
     /// When the account was created.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -217,6 +221,7 @@ impl From<User> for UserResponse {
             erased_at: user.erased_at,
             tenant: user.tenant.to_string(),
             external_id: user.external_id,
+            metadata: metadata_response(&user.metadata),
             created_at: user.created_at,
         }
     }
@@ -232,6 +237,7 @@ impl ExportRow for UserResponse {
         "suspended",
         "erasedAt",
         "externalId",
+        "metadata",
         "createdAt",
     ];
 
@@ -245,6 +251,7 @@ impl ExportRow for UserResponse {
             self.suspended.to_string(),
             time(self.erased_at),
             self.external_id.clone().unwrap_or_default(),
+            json_cell(&self.metadata, self.metadata.is_empty()),
             self.created_at.to_string(),
         ]
     }

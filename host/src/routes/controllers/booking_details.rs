@@ -216,21 +216,6 @@ pub(super) fn metadata_response(metadata: &Metadata) -> BTreeMap<String, String>
         .collect()
 }
 
-/// Metadata after a merge patch (RFC 7396) of their keys.
-pub(super) fn merged(
-    before: &Metadata,
-    patch: &BTreeMap<String, Option<String>>,
-) -> Result<Metadata> {
-    let mut entries = metadata_response(before);
-    for (key, value) in patch {
-        match value {
-            Some(value) => drop(entries.insert(key.clone(), value.clone())),
-            None => drop(entries.remove(key)),
-        }
-    }
-    Metadata::parse("metadata", entries)
-}
-
 pub(super) fn answers_response(answers: &Answers) -> BTreeMap<String, Value> {
     let answers = answers.iter();
     answers

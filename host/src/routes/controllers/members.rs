@@ -1,5 +1,7 @@
 //! Who works for the tenant: invitations, roles and suspensions, for its owners.
 
+use std::collections::BTreeMap;
+
 use axum::{Json as JsonAnswer, extract::State, http::StatusCode, response::Response};
 use boxoffice_engine::{
     AccountLinkPurpose, ChangeMember, EmailAddress, Engine, Invitation, Invite, Label, UserId,
@@ -81,7 +83,7 @@ pub(in crate::routes) struct InvitationsResponse {
     items: Vec<InvitationResponse>,
 }
 
-/// Changes what a user may do. What is left out stays.
+/// Changes what a user may do, and their metadata. What is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::routes) struct ChangeUserRequest {
@@ -90,6 +92,10 @@ pub(in crate::routes) struct ChangeUserRequest {
     role: Option<String>,
     /// Whether they may not sign in.
     suspended: Option<bool>,
+    /// New values of keys of the metadata; null removes a key, and the others stay.
+    #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
+    metadata: BTreeMap<String, Option<String>>,
 }
 
 /// Invites somebody to work for the tenant, for owners
@@ -167,7 +173,7 @@ pub(in crate::routes) async fn accept(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Changes what a user may do, for owners
+/// Changes what a user may do, for owners, and their metadata, also for programs
 ///
 /// It counts within a second at every host. A suspension ends the user's sessions; API keys that they made stay. A tenant keeps an
 /// owner who may sign in.
@@ -184,6 +190,7 @@ pub(in crate::routes) async fn change(
     let change = ChangeMember {
         role: role.transpose()?,
         is_suspended: request.suspended,
+        metadata: request.metadata,
     };
     let changed = engine.users().change_member(&caller, user, change).await?;
     Ok(JsonAnswer(changed.into()))

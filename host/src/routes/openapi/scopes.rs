@@ -124,6 +124,7 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
             ("get", "/api/users"),
             ("get", "/api/users/export"),
             ("get", "/api/users/{id}"),
+            ("patch", "/api/users/{id}"),
             ("get", "/api/users/{id}/personal-data"),
             ("post", "/api/users/{id}/erase"),
         ],

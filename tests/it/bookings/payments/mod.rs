@@ -33,7 +33,7 @@ struct Sale {
     /// Trusted code, which keeps the books.
     books: Caller,
     organizer: Caller,
-    _worker: WorkerHandle,
+    worker: Option<WorkerHandle>,
 }
 
 impl Sale {
@@ -47,7 +47,7 @@ impl Sale {
         let tenant = platform.tenant("north").await;
         let organizer = platform.user(&tenant, "olga", UserRole::Organizer).await;
         Self {
-            _worker: platform.engine.worker().spawn_singletons(),
+            worker: Some(platform.engine.worker().spawn_singletons()),
             books: Caller::platform("north"),
             platform,
             tenant,

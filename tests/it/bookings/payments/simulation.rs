@@ -1,16 +1,21 @@
 //! Goal: with a provider that is late, repeats and reorders its notices and takes other amounts than it should, every unit that it
 //! took ends as kept or refunded, as its own books say, and nothing is pending or unmatched when all is quiet.
 //!
-//! Method: rounds of customers who hold, pay, cancel and lose their holds, with events that are cancelled; 100 payments, and 100,000 in
-//! the long form. The seed is printed.
+//! Method: rounds of customers who hold, pay, cancel and lose their holds, with events that are cancelled, and crashes while notices are
+//! told (the engine is dropped and opened again on its folder, and the provider repeats what was not acknowledged); 100 payments, and
+//! 100,000 in the long form. The seed is printed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use boxoffice_engine::{
-    BookTickets, Caller, ErrorCode, Event, Hold, HoldTickets, ListedRefund, OpenPayment,
-    PageRequest, Payment, PaymentKey, PaymentMoney, PaymentStatus, RefundState, TellPayment,
+    BookTickets, Caller, Engine, ErrorCode, Event, Hold, HoldTickets, ListedRefund, OpenPayment,
+    PageRequest, Payment, PaymentKey, PaymentMoney, PaymentStatus, RefundState, Result,
+    TellPayment,
 };
-use boxoffice_tests::{Charge, Patience, TestProvider, is_long_run, seeded, wait_for, wait_until};
+use boxoffice_tests::{
+    Charge, Patience, TempFolder, TestProvider, is_long_run, quick_settings, seeded, wait_for,
+    wait_until,
+};
 use futures::future::join_all;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
@@ -21,6 +26,8 @@ const ROUND: (usize, usize) = (50, 1_000);
 
 struct Simulation {
     sale: Sale,
+    folder: TempFolder,
+    crashes: u64,
     provider: TestProvider,
     random: StdRng,
     charges: BTreeSet<Charge>,
@@ -33,11 +40,14 @@ async fn every_unit_that_was_taken_is_kept_or_paid_back_in_the_end() {
     let payments = if is_long_run() { 100_000 } else { 100 };
     let round = if is_long_run() { ROUND.1 } else { ROUND.0 };
     let mut random = seeded();
-    let sale = Sale::open().await;
+    let folder = TempFolder::new("payments");
+    let sale = Sale::open_with(|builder| builder.embedded(folder.join("store"))).await;
     let own = StdRng::seed_from_u64(random.random());
     let mut simulation = Simulation {
         provider: TestProvider::new("acme", own, sale.now()),
         sale,
+        folder,
+        crashes: 0,
         random,
         charges: BTreeSet::new(),
         told: Vec::new(),
@@ -116,16 +126,25 @@ impl Simulation {
         }
     }
 
-    /// Tells notices, several at once.
+    async fn tell(&self, notices: &[TellPayment]) -> Vec<Result<Payment>> {
+        let payments = self.sale.platform.engine.payments();
+        let told = notices.iter().map(|notice| {
+            let (payments, books) = (payments.clone(), &self.sale.books);
+            async move { payments.tell(books, notice.clone()).await }
+        });
+        join_all(told).await
+    }
+
+    /// Tells notices, several at once. At times the engine is gone before all are acknowledged, and they are told again.
     async fn deliver(&mut self, all: bool) {
         let notices = self.provider.deliver(all);
         for some in notices.chunks(32) {
-            let payments = self.sale.platform.engine.payments();
-            let told = join_all(some.iter().map(|notice| {
-                let (payments, books) = (payments.clone(), &self.sale.books);
-                async move { payments.tell(books, notice.clone()).await }
-            }));
-            for outcome in told.await {
+            if self.random.random_bool(0.2) {
+                let moment = Duration::from_millis(self.random.random_range(0..40));
+                let _ = tokio::time::timeout(moment, self.tell(some)).await;
+                self.crash().await;
+            }
+            for outcome in self.tell(some).await {
                 let payment = outcome.expect("a notice that is taken");
                 assert!(payment.money.balances(), "{payment:?}");
             }
@@ -147,6 +166,30 @@ impl Simulation {
             let refused = refused.expect_err("a lie");
             assert_eq!(refused.code(), ErrorCode::NoticeReused, "{refused:?}");
         }
+    }
+
+    /// Drops the engine without a word, and opens another one on its folder.
+    async fn crash(&mut self) {
+        self.crashes += 1;
+        drop(self.sale.worker.take());
+        let none = Engine::builder()
+            .build()
+            .await
+            .expect("an engine in memory");
+        drop(std::mem::replace(&mut self.sale.platform.engine, none));
+        // The last engine's store closes behind our back.
+        let engine = wait_for(Patience::START, "the store to open", || async {
+            let builder = Engine::builder()
+                .embedded(self.folder.join("store"))
+                .settings(quick_settings())
+                .clock(self.sale.platform.clock.clone());
+            match builder.build().await {
+                Err(error) if error.code() == ErrorCode::StoreInUse => None,
+                engine => Some(engine.expect("the store opens")),
+            }
+        });
+        self.sale.platform.engine = engine.await;
+        self.sale.worker = Some(self.sale.platform.engine.worker().spawn_singletons());
     }
 
     async fn expire(&self, event: &Event) {
@@ -235,7 +278,7 @@ impl Simulation {
         self.deliver(true).await;
         self.sale.pass(PENDING);
         self.wait_for_none(PaymentStatus::Pending).await;
-        self.sale.pass(std::time::Duration::from_secs(24 * 3600));
+        self.sale.pass(Duration::from_secs(24 * 3600));
         self.wait_for_none(PaymentStatus::Unmatched).await;
         // The bookings of cancelled events are written a batch at a time.
         wait_for(Patience::RUN, "cancelled events to be swept", || async {
@@ -304,7 +347,11 @@ impl Simulation {
             sum = sum.plus(money);
         }
         assert!(sum.balances() && sum.captured_minor > 0 && sum.kept_minor > 0);
-        println!("{payments} payments, {:?}: {sum:?}", self.charges);
+        assert!(self.crashes > 0, "nothing ever crashed");
+        println!(
+            "{payments} payments, {} crashes, {:?}: {sum:?}",
+            self.crashes, self.charges
+        );
         self.sale.verified().await;
     }
 }

@@ -11,7 +11,7 @@ use proptest::{prelude::*, test_runner::TestCaseError};
 
 use super::{
     Run,
-    model::{HoldIs, ModelEntry, ModelHold, total},
+    model::{Carries, HoldIs, ModelEntry, ModelHold, total},
     world::ticket_type,
 };
 
@@ -38,6 +38,7 @@ impl Run<'_> {
                 id: hold.id,
                 customer: offer.customer,
                 quantities: offer.quantities,
+                carries: Carries::default(),
                 expires_at: hold.expires_at,
                 is_extended: false,
                 is_offer: true,
@@ -197,6 +198,9 @@ impl Run<'_> {
         prop_assert_eq!(counters, (self.model.total, total(sold), total(held)));
         prop_assert_eq!(seen.waiting as usize, self.model.waiting.len());
         prop_assert!(total(sold) + total(held) <= seen.total_tickets);
+        if !self.model.is_off {
+            self.compare_money().await?;
+        }
         self.verify().await.map(drop)
     }
 
@@ -253,6 +257,7 @@ impl Run<'_> {
         listed.sort();
         known.sort();
         prop_assert_eq!(listed, known);
+        self.compare_carried().await?;
         self.world.verified = self.verify().await?;
         Ok(())
     }

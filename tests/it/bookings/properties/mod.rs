@@ -1,11 +1,12 @@
 //! Goal: whatever is asked of the booking core in whatever order, its counters and answers are those of a model that fits
 //! a screen, and its books can be recomputed.
 //!
-//! Method: random sequences of bookings, duplicates, holds, confirmations, transfers, whole and partial cancellations, waiting lists,
-//! resizings, passing time and crashes (the engine is dropped and opened again on its folder), each on an event of its own, compared with the
+//! Method: random sequences of bookings, duplicates, holds, confirmations, payments, transfers, whole and partial cancellations, waiting
+//! lists, resizings, passing time and crashes, with codes whose uses a policy counts and with answers (the engine is dropped and opened again on its folder), each on an event of its own, compared with the
 //! model and verified after every step. BOXOFFICE_SEED=N plays the same sequences again. One that fails is shrunk, and kept in
 //! `failures.seeds`, whose sequences are tried first.
 
+mod carried;
 mod course;
 mod model;
 mod tickets;
@@ -23,7 +24,7 @@ use proptest::{
     },
 };
 
-use model::{Model, total};
+use model::{Carries, Model, total};
 use world::Context;
 
 const CUSTOMERS: usize = 5;
@@ -36,12 +37,15 @@ enum Step {
         quantities: [u32; 2],
         /// One of few, so that they come again, with the same request or another.
         key: Option<u8>,
+        carries: Carries,
     },
     Hold {
         customer: usize,
         quantities: [u32; 2],
+        carries: Carries,
     },
     Confirm(usize),
+    Pay(usize),
     Extend(usize),
     Release(usize),
     Transfer {
@@ -71,12 +75,19 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let quantities = || [0..4_u32, 0..3_u32];
+    let carries = || {
+        let answer = proptest::option::weighted(0.3, any::<bool>());
+        (any::<bool>(), answer).prop_map(|(has_code, answer)| Carries { has_code, answer })
+    };
     let step = prop_oneof![
-        6 => (0..CUSTOMERS, quantities(), proptest::option::weighted(0.4, 0..3_u8))
-            .prop_map(|(customer, quantities, key)| Step::Book { customer, quantities, key }),
-        5 => (0..CUSTOMERS, quantities())
-            .prop_map(|(customer, quantities)| Step::Hold { customer, quantities }),
-        4 => any::<usize>().prop_map(Step::Confirm),
+        6 => (0..CUSTOMERS, quantities(), proptest::option::weighted(0.4, 0..3_u8), carries())
+            .prop_map(|(customer, quantities, key, carries)| {
+                Step::Book { customer, quantities, key, carries }
+            }),
+        5 => (0..CUSTOMERS, quantities(), carries())
+            .prop_map(|(customer, quantities, carries)| Step::Hold { customer, quantities, carries }),
+        3 => any::<usize>().prop_map(Step::Confirm),
+        3 => any::<usize>().prop_map(Step::Pay),
         2 => any::<usize>().prop_map(Step::Extend),
         2 => any::<usize>().prop_map(Step::Release),
         4 => (any::<usize>(), 0..2_usize, 0..CUSTOMERS)
@@ -110,12 +121,21 @@ impl Run<'_> {
                 customer,
                 quantities,
                 key,
-            } => self.book(customer, at_least_one(quantities), key).await?,
+                carries,
+            } => {
+                let quantities = at_least_one(quantities);
+                self.book(customer, quantities, key, carries).await?;
+            }
             Step::Hold {
                 customer,
                 quantities,
-            } => self.hold(customer, at_least_one(quantities)).await?,
+                carries,
+            } => {
+                let quantities = at_least_one(quantities);
+                self.hold(customer, quantities, carries).await?;
+            }
             Step::Confirm(index) => self.confirm(index).await?,
+            Step::Pay(index) => self.pay(index).await?,
             Step::Extend(index) => self.extend(index).await?,
             Step::Release(index) => self.release(index).await?,
             Step::Transfer { index, kind, to } => self.transfer(index, kind, to).await?,

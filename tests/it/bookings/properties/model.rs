@@ -13,9 +13,20 @@ pub(super) enum HoldIs {
     Expired,
 }
 
+/// What a request has beside its tickets.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Carries {
+    /// The event's code, whose uses are counted.
+    pub(super) has_code: bool,
+    /// The answer to the event's question.
+    pub(super) answer: Option<bool>,
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct ModelBooking {
     pub(super) id: BookingId,
+    pub(super) carries: Carries,
+    pub(super) is_paid: bool,
     pub(super) quantities: [u32; 2],
     /// How many of these were given to somebody else.
     pub(super) transferred: [u32; 2],
@@ -32,11 +43,17 @@ pub(super) struct ModelBooking {
 pub(super) const PRICE: u64 = 33;
 /// Percent that a customer gets back.
 pub(super) const CUSTOMERS_SHARE: u64 = 50;
+/// What a booking with a code takes of its uses, however many tickets it has: parts of a cancellation give back no whole number.
+pub(super) const USES: u32 = 5;
+/// What all may take: two bookings, and a third once enough was given back.
+pub(super) const USES_MAX: u32 = 13;
 
 impl ModelBooking {
-    pub(super) fn new(id: BookingId, quantities: [u32; 2]) -> Self {
+    pub(super) fn new(id: BookingId, quantities: [u32; 2], carries: Carries) -> Self {
         Self {
             id,
+            carries,
+            is_paid: false,
             quantities,
             transferred: [0, 0],
             is_cancelled: false,
@@ -49,6 +66,14 @@ impl ModelBooking {
     /// What is due for all that was given back, in minor units.
     pub(super) fn due(&self) -> u64 {
         self.due_hundredths / 100
+    }
+
+    /// The uses of the code that it has.
+    fn uses(&self) -> u32 {
+        match self.carries.has_code && !self.is_cancelled {
+            true => USES - USES * self.given_back / self.booked,
+            false => 0,
+        }
     }
 
     /// What was paid, what of that was cancelled, and what is due, as the API would say it.
@@ -85,6 +110,7 @@ pub(super) struct ModelHold {
     pub(super) id: HoldId,
     pub(super) customer: usize,
     pub(super) quantities: [u32; 2],
+    pub(super) carries: Carries,
     pub(super) expires_at: Timestamp,
     pub(super) is_extended: bool,
     pub(super) is_offer: bool,
@@ -106,7 +132,7 @@ pub(super) struct Model {
     pub(super) bookings: Vec<ModelBooking>,
     pub(super) holds: Vec<ModelHold>,
     pub(super) waiting: Vec<ModelEntry>,
-    pub(super) keys: HashMap<(usize, u8), ([u32; 2], BookingId)>,
+    pub(super) keys: HashMap<(usize, u8), (([u32; 2], Carries), BookingId)>,
     pub(super) is_off: bool,
 }
 
@@ -119,6 +145,26 @@ impl Model {
     pub(super) fn held(&self) -> [u32; 2] {
         let open = self.holds.iter().filter(|hold| hold.state == HoldIs::Held);
         sum(open.map(|hold| hold.quantities))
+    }
+
+    /// The uses of the code that bookings and open holds have.
+    pub(super) fn uses(&self) -> u32 {
+        let open = self.holds.iter();
+        let open = open.filter(|hold| hold.state == HoldIs::Held && hold.carries.has_code);
+        let held = open.map(|_| USES).sum::<u32>();
+        match self.is_off {
+            true => held,
+            false => held + self.bookings.iter().map(ModelBooking::uses).sum::<u32>(),
+        }
+    }
+
+    /// Why these tickets cannot be had with what the request carries: nothing, or one of these.
+    pub(super) fn refusals(&self, wanted: [u32; 2], carries: Carries) -> Vec<ErrorCode> {
+        let mut refusals = Vec::from_iter(self.order(wanted).err());
+        if carries.has_code && !self.is_off && self.uses() + USES > USES_MAX {
+            refusals.push(ErrorCode::ClaimExhausted);
+        }
+        refusals
     }
 
     pub(super) fn taken(&self) -> [u32; 2] {

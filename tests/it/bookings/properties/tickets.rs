@@ -8,7 +8,8 @@ use proptest::{prelude::*, test_runner::TestCaseError};
 
 use super::{
     Run,
-    model::{CUSTOMERS_SHARE, HoldIs, ModelBooking, ModelHold, PRICE, total},
+    carried::require_one,
+    model::{CUSTOMERS_SHARE, Carries, HoldIs, ModelBooking, ModelHold, PRICE, total},
     world::{Context, HOLD_LASTS},
 };
 
@@ -29,6 +30,7 @@ impl Run<'_> {
         customer: usize,
         quantities: [u32; 2],
         key: Option<u8>,
+        carries: Carries,
     ) -> Result<(), TestCaseError> {
         let idempotency_key = key.map(|key| {
             let text = format!("{}-{key}", self.event.id);
@@ -40,7 +42,7 @@ impl Run<'_> {
             idempotency_key,
             expected_total_minor: Some(u64::from(total(quantities)) * PRICE),
             sell_to: None,
-            details: Default::default(),
+            details: self.details(carries),
         };
         let bookings = self.world.engine().bookings();
         let booked = bookings
@@ -51,15 +53,19 @@ impl Run<'_> {
             .map_err(|error| error.code());
         let known = key.and_then(|key| self.model.keys.get(&(customer, key)));
         match known {
-            Some((first, id)) if *first == quantities => prop_assert_eq!(booked, Ok(*id)),
+            Some((first, id)) if *first == (quantities, carries) => {
+                prop_assert_eq!(booked, Ok(*id));
+            }
             Some(_) => prop_assert_eq!(booked, Err(ErrorCode::IdempotencyKeyReused)),
             None => {
-                let expected = self.model.order(quantities);
-                prop_assert_eq!(booked.map(drop), expected);
+                let expected = self.model.refusals(quantities, carries);
+                require_one(booked.map(drop), &expected)?;
                 if let Ok(id) = booked {
-                    self.model.bookings.push(ModelBooking::new(id, quantities));
+                    let booking = ModelBooking::new(id, quantities, carries);
+                    self.model.bookings.push(booking);
                     if let Some(key) = key {
-                        self.model.keys.insert((customer, key), (quantities, id));
+                        let request = (quantities, carries);
+                        self.model.keys.insert((customer, key), (request, id));
                     }
                 }
             }
@@ -71,9 +77,11 @@ impl Run<'_> {
         &mut self,
         customer: usize,
         quantities: [u32; 2],
+        carries: Carries,
     ) -> Result<(), TestCaseError> {
         let command = HoldTickets {
             lines: self.lines(quantities),
+            details: self.details(carries),
             ..HoldTickets::general(self.event.id, 1)
         };
         let holds = self.world.engine().holds();
@@ -81,17 +89,17 @@ impl Run<'_> {
             .hold_tickets(&self.world.customers[customer], command)
             .await;
         let held = held.map_err(|error| error.code());
-        let expected = if self.model.has_open_hold(customer) {
-            Err(ErrorCode::HoldExists)
-        } else {
-            self.model.order(quantities)
-        };
-        prop_assert_eq!(held.as_ref().map(drop).map_err(|code| *code), expected);
+        let mut expected = self.model.refusals(quantities, carries);
+        if self.model.has_open_hold(customer) {
+            expected = vec![ErrorCode::HoldExists];
+        }
+        require_one(held.as_ref().map(drop).map_err(|code| *code), &expected)?;
         if let Ok(hold) = held {
             self.model.holds.push(ModelHold {
                 id: hold.id,
                 customer,
                 quantities,
+                carries,
                 expires_at: hold.expires_at,
                 is_extended: false,
                 is_offer: false,
@@ -128,7 +136,8 @@ impl Run<'_> {
             HoldIs::Held if self.model.is_off => Err(ErrorCode::EventCancelled),
             HoldIs::Held => {
                 self.model.holds[index].state = HoldIs::Confirmed;
-                let booking = ModelBooking::new(hold.id.booking(), hold.quantities);
+                let id = hold.id.booking();
+                let booking = ModelBooking::new(id, hold.quantities, hold.carries);
                 self.model.bookings.push(booking);
                 Ok(hold.id.booking())
             }

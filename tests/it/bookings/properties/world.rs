@@ -2,16 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use boxoffice_engine::{
-    Caller, CancellationStep, CancellationTerms, CreateEvent, Engine, ErrorCode, Event,
-    EventDetails, EventStatus, Label, NewTicketType, Prose, Reminder, WorkerHandle,
+    AnswerKind, Caller, CancellationStep, CancellationTerms, Claim, CreateEvent, Engine, ErrorCode,
+    Event, EventDetails, EventStatus, Label, NewTicketType, Prose, Question, Reminder,
+    WorkerHandle,
+    ports::{BookingView, Decision, HookFailure, Policy},
 };
 use boxoffice_tests::{
     FakeClock, Patience, TempFolder, email, ensure_customer, organizer_and_tenant, quick_settings,
     wait_for,
 };
 
-use super::model::{CUSTOMERS_SHARE, Model, PRICE};
+use super::model::{CUSTOMERS_SHARE, Model, PRICE, USES, USES_MAX};
 
 /// How long holds last here.
 pub(super) const HOLD_LASTS: Duration = Duration::from_secs(600);
@@ -78,7 +81,7 @@ impl Context {
                 reminder: Reminder::AsTenant,
                 reference: None,
                 metadata: Default::default(),
-                questions: Vec::new(),
+                questions: vec![question()],
                 attendees_until: None,
             },
             status: EventStatus::Published,
@@ -97,6 +100,34 @@ impl Context {
             .create(&self.organizer, command)
             .await
             .expect("an event")
+    }
+}
+
+/// Whether somebody wants a meal.
+pub(super) fn question() -> Question {
+    Question {
+        id: "meal".parse().expect("an id"),
+        label: Label::parse("label", "A meal?").expect("one line"),
+        kind: AnswerKind::YesNo,
+        choices: Vec::new(),
+        required: false,
+        per_ticket: false,
+        ticket_types: Vec::new(),
+    }
+}
+
+/// A booking with a code takes some of the code's uses.
+struct UsesOfCodes;
+
+#[async_trait]
+impl Policy for UsesOfCodes {
+    async fn validate_booking(&self, request: &BookingView) -> Result<Decision, HookFailure> {
+        let claims = request.details.codes.iter().map(|code| Claim {
+            key: code.to_string().parse().expect("a key"),
+            limit: USES_MAX,
+            amount: USES,
+        });
+        Ok(Decision::claiming(request, claims.collect()))
     }
 }
 
@@ -119,6 +150,7 @@ async fn open(folder: &TempFolder, clock: &Arc<FakeClock>) -> (Engine, WorkerHan
         let engine = Engine::builder()
             .embedded(folder.join("store"))
             .settings(settings.clone())
+            .policy(UsesOfCodes)
             .clock(clock.clone());
         match engine.build().await {
             Err(error) if error.code() == ErrorCode::StoreInUse => None,

@@ -323,6 +323,7 @@ async fn only_trusted_code_says_who_somebody_is() {
         external_id: "42".to_owned(),
         name: Label::parse("name", "Ann").expect("one line"),
         email: EmailAddress::parse("email", "ann@id.test").expect("an address"),
+        metadata: None,
     };
     let ann = engine.users().ensure(&trusted, user).await.expect("a user");
     let identity = VerifiedIdentity {

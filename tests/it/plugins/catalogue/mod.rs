@@ -3,6 +3,7 @@
 mod api;
 mod counters;
 mod decisions;
+mod hosts;
 
 use boxoffice_engine::{
     ActivatePlugin, BookTickets, Booking, Caller, Error, EventId, NewBookingDetails, PageRequest,

@@ -111,7 +111,7 @@ pub(super) const ROWS: &[Row] = &[
         "/api/users/{id}",
         Door::Owner,
         Thing::User,
-        Some(|_| json!({"role": "customer", "suspended": false})),
+        Some(|_| json!({"metadata": {"level": "gold"}})),
         200,
     ),
     row(

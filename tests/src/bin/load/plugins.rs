@@ -8,6 +8,7 @@ mod active;
 mod bare;
 mod bookings;
 mod calls;
+mod carried;
 mod guard;
 mod native;
 
@@ -62,6 +63,8 @@ enum Part {
     Calls,
     /// Bookings with no, one and three policies, a JavaScript one, and a native one.
     Bookings,
+    /// Bookings that carry answers and metadata, claim of counters or get receipts, and quotes. Needs no component.
+    Carried,
     /// What the guard of decisions costs the transaction that writes bookings.
     Guard,
     /// From an upload to a booking that was decided.
@@ -81,6 +84,7 @@ pub(crate) async fn run(mut arguments: PluginsArguments) -> anyhow::Result<Value
             Part::Memory => ("memory", active::memory(&arguments).await?),
             Part::Calls => ("calls", calls::run(&arguments).await?),
             Part::Bookings => ("bookings", bookings::run(&arguments).await?),
+            Part::Carried => ("carried", carried::run(&arguments).await?),
             Part::Guard => ("guard", guard::run(&arguments).await?),
             Part::Activation => ("activation", active::activation(&arguments).await?),
         };

@@ -20,7 +20,10 @@ pub(super) fn common_data(context: &MailContext<'_>) -> Value {
     json!({
         "kind": context.kind,
         "tenant": { "name": context.tenant.name },
-        "recipient": { "name": context.recipient_name() },
+        "recipient": {
+            "name": context.recipient_name(),
+            "metadata": metadata_data(&context.recipient.metadata),
+        },
         "event": event.map(event_data),
         "bookings": bookings.collect::<Value>(),
         "cancellation": null,

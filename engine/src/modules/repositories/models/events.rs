@@ -1,12 +1,13 @@
 //! The rows of events, their old versions, and their inventories.
 
 use jiff::Timestamp;
-use serde::{Serialize, de::DeserializeOwned};
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
-use super::keys::{at_millisecond, key_ulid, millisecond, record, stored_ulid, ulid_key};
+use super::keys::{
+    at_millisecond, json_of, key_ulid, millisecond, of_json, record, stored_ulid, ulid_key,
+};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     types::{
         CancellationStep, CancellationTerms, EventDetails, EventId, EventReminder, Inventory,
         Label, Metadata, NotificationId, Prose, Reference, Reminder, ReminderLead, StoredEvent,
@@ -41,18 +42,6 @@ pub(in crate::modules::repositories) struct EventRow {
     attendees_until: Option<i64>,
     /// By the id of the type.
     type_metadata: Option<String>,
-}
-
-/// The JSON of a map or list; `None` for an empty one.
-fn json_of(value: &impl Serialize) -> Option<String> {
-    // Strings, numbers and maps by strings: this does not fail.
-    let json = serde_json::to_string(value).unwrap_or_default();
-    (json.len() > 2).then_some(json)
-}
-
-fn of_json<T: DeserializeOwned + Default>(json: Option<String>) -> Result<T> {
-    let read = json.map(|json| serde_json::from_str(&json)).transpose();
-    Ok(read.map_err(Error::internal)?.unwrap_or_default())
 }
 
 #[derive(Debug, Clone, SurrealValue)]

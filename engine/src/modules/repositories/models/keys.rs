@@ -1,6 +1,7 @@
 //! Record ids and times in rows: array keys of texts and numbers, times as milliseconds UTC.
 
 use jiff::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
 use surrealdb::types::{Array, Number, RecordId, RecordIdKey, SurrealValue, Value};
 use ulid::Ulid;
 
@@ -108,4 +109,16 @@ pub(in crate::modules::repositories) fn millisecond(moment: Timestamp) -> i64 {
 /// A time from a row.
 pub(in crate::modules::repositories) fn at_millisecond(millisecond: i64) -> Result<Timestamp> {
     Timestamp::from_millisecond(millisecond).map_err(Error::internal)
+}
+
+/// The JSON of a map or list; `None` for an empty one.
+pub(in crate::modules::repositories) fn json_of(value: &impl Serialize) -> Option<String> {
+    // Strings, numbers and maps by strings: this does not fail.
+    let json = serde_json::to_string(value).unwrap_or_default();
+    (json.len() > 2).then_some(json)
+}
+
+pub(super) fn of_json<T: DeserializeOwned + Default>(json: Option<String>) -> Result<T> {
+    let read = json.map(|json| serde_json::from_str(&json)).transpose();
+    Ok(read.map_err(Error::internal)?.unwrap_or_default())
 }

@@ -58,7 +58,8 @@ pub(in crate::modules::repositories) use identities::{
     IdentityProviderRow, IdentityRow, UsedIdTokenRow, UserIdentitiesRow,
 };
 pub(in crate::modules::repositories) use keys::{
-    IdRow, at_millisecond, key_number, key_text, key_ulid, millisecond, newest_first_key, record,
+    IdRow, at_millisecond, json_of, key_number, key_text, key_ulid, millisecond, newest_first_key,
+    record,
 };
 pub(in crate::modules::repositories) use notifications::{
     NotificationListRow, NotificationRow, OutboxRow, ScheduleRow,

@@ -4,7 +4,9 @@ use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use ulid::Ulid;
 
-use super::keys::{at_millisecond, key_text, key_ulid, millisecond, record, ulid_key};
+use super::keys::{
+    at_millisecond, json_of, key_text, key_ulid, millisecond, of_json, record, ulid_key,
+};
 use crate::{
     error::{Error, Result},
     types::{
@@ -20,6 +22,8 @@ pub(in crate::modules::repositories) struct UserRow {
     name: String,
     role: String,
     external_id: Option<String>,
+    /// The platform's own strings, as JSON; nothing without any.
+    metadata: Option<String>,
     /// Whether they may not sign in; nothing if they may.
     suspended: Option<bool>,
     /// When it was erased; nothing if it was not.
@@ -73,6 +77,7 @@ impl UserRow {
             name: user.name.as_str().to_owned(),
             role: user.role.as_str().to_owned(),
             external_id: user.external_id.clone(),
+            metadata: json_of(&user.metadata),
             suspended: user.is_suspended.then_some(true),
             erased_at: user.erased_at.map(millisecond),
             password_hash,
@@ -114,6 +119,7 @@ impl UserRow {
             name: Label::stored(self.name),
             role: self.role.parse()?,
             external_id: self.external_id,
+            metadata: of_json(self.metadata)?,
             is_suspended: self.suspended.unwrap_or(false),
             erased_at: self.erased_at.map(at_millisecond).transpose()?,
             created_at: at_millisecond(self.created_at)?,

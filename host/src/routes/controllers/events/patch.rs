@@ -12,7 +12,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use utoipa::ToSchema;
 
 use super::{
-    super::{booking_details::merged, integers::Whole, patched::Patched},
+    super::{integers::Whole, patched::Patched},
     questions::{QuestionRequest, questions},
     requests::{CancellationStepRequest, reminder, terms},
 };
@@ -184,7 +184,7 @@ impl EventPatchRequest {
         let before = details.metadata.clone();
         self.metadata
             .write(&mut details.metadata, Metadata::default(), |patch| {
-                merged(&before, patch)
+                before.merged("metadata", patch)
             })
     }
 

@@ -20,9 +20,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
-    super::{
-        Answer, booking_details::merged, created, integers::Whole, patched::Patched, with_etag,
-    },
+    super::{Answer, created, integers::Whole, patched::Patched, with_etag},
     SeenVersion,
     responses::TicketTypeResponse,
 };
@@ -314,7 +312,7 @@ impl TicketTypePatchRequest {
         let before = kind.metadata.clone();
         self.metadata
             .write(&mut kind.metadata, Metadata::default(), |patch| {
-                merged(&before, patch)
+                before.merged("metadata", patch)
             })
     }
 }

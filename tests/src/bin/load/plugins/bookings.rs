@@ -1,4 +1,4 @@
-//! What policies cost a booking: closed loops through the engine, each kind in turns on the same store.
+//! What policies cost a booking: closed loops through the engine, each kind in turns.
 //!
 //! Every booking is another customer's, as in an opening sale. Nobody sends mails meanwhile.
 
@@ -10,8 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use boxoffice_engine::{ActivatePlugin, BookTickets, Caller, Engine, EventId, UserId};
-use boxoffice_tests::{TempFolder, create_event, organizer_and_tenant, owner_of, upload, using};
+use boxoffice_engine::{
+    ActivatePlugin, BookTickets, Caller, Engine, EventId, NewBookingDetails, QuoteTickets,
+    TenantId, UserId,
+};
+use boxoffice_tests::{
+    TempFolder, create_priced_event, organizer_and_tenant, owner_of, upload, using,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -58,37 +63,48 @@ pub(super) async fn run(arguments: &PluginsArguments) -> anyhow::Result<Value> {
     let plain = engine(arguments, &folder, "plain", false).await?;
     let native = engine(arguments, &folder, "native", true).await?;
     let mut scenes = Vec::new();
-    for (number, kind) in kinds.iter().enumerate() {
+    for (number, kind) in kinds.into_iter().enumerate() {
         let engine = if kind.is_native { &native } else { &plain };
-        scenes.push(Fixture::make(engine, kind, number).await?);
+        let scene = Fixture::of(engine, &format!("tenant-{number}")).await;
+        scene.activate(&kind).await?;
+        scenes.push((kind.name, scene));
     }
+    in_turns(arguments, &scenes).await
+}
+
+/// Books with each scene in turns, and tells what it cost beside the first.
+pub(super) async fn in_turns(
+    arguments: &PluginsArguments,
+    scenes: &[(&'static str, Fixture)],
+) -> anyhow::Result<Value> {
     let length = Duration::from_secs(arguments.seconds);
-    let mut figures: Vec<Figures> = kinds.iter().map(|_| Figures::default()).collect();
+    let mut figures: Vec<Figures> = scenes.iter().map(|_| Figures::default()).collect();
     // The first turn warms up and is forgotten. Every second turn goes backwards: a machine that gets slower is fair to all.
     for turn in 0..=arguments.turns {
-        let mut order: Vec<usize> = (0..kinds.len()).collect();
+        let mut order: Vec<usize> = (0..scenes.len()).collect();
         if turn % 2 == 1 {
             order.reverse();
         }
         for index in order {
-            let own = scenes[index].book(arguments.clients, length).await?;
+            let own = scenes[index].1.run(arguments.clients, length).await?;
             if turn > 0 {
                 figures[index].add(own);
             }
         }
     }
-    let none = figures[0].booked_per_cpu_second();
-    let report = kinds.iter().zip(&figures).map(|(kind, figures)| {
-        let rate = figures.booked_per_cpu_second();
+    let first = figures[0].done_per_cpu_second();
+    let report = scenes.iter().zip(&figures).map(|((name, scene), figures)| {
+        let rate = figures.done_per_cpu_second();
         json!({
-            "policies": kind.name,
-            "booked": figures.booked,
-            "bookedPerSecond": rounded(figures.booked as f64 / figures.seconds),
-            "bookedPerCpuSecond": rounded(rate),
-            "cpuMicrosPerBooking": rounded(1e6 / rate),
-            "lossPercent": rounded((1.0 - rate / none) * 100.0),
-            "bookedPerCommit": rounded(figures.booked as f64 / figures.commits as f64),
-            "bookedPerRead": rounded(figures.booked as f64 / figures.reads as f64),
+            "kind": name,
+            "quotes": scene.is_quoted,
+            "done": figures.done,
+            "donePerSecond": rounded(figures.done as f64 / figures.seconds),
+            "donePerCpuSecond": rounded(rate),
+            "cpuMicrosOfEach": rounded(1e6 / rate),
+            "lossPercent": rounded((1.0 - rate / first) * 100.0),
+            "donePerCommit": rounded(figures.done as f64 / figures.commits as f64),
+            "donePerRead": rounded(figures.done as f64 / figures.reads as f64),
             "latency": figures.times.report(),
         })
     });
@@ -118,20 +134,44 @@ async fn engine(
     Ok(builder.build().await?)
 }
 
-struct Fixture {
-    engine: Engine,
+/// A tenant with an event of which everybody asks the same.
+pub(super) struct Fixture {
+    pub(super) engine: Engine,
+    pub(super) tenant: TenantId,
     platform: Caller,
+    pub(super) organizer: Caller,
     event: EventId,
-    /// Customers so far, of all scenes of this program.
+    /// What each request carries beside its ticket.
+    pub(super) details: NewBookingDetails,
+    /// Asks what a ticket costs, and books none.
+    pub(super) is_quoted: bool,
+    /// Customers so far.
     customers: Arc<AtomicU64>,
 }
 
 impl Fixture {
-    async fn make(engine: &Engine, kind: &Kind, number: usize) -> anyhow::Result<Self> {
-        let (tenant, organizer, _) =
-            organizer_and_tenant(engine, &format!("tenant-{number}")).await;
-        let event = create_event(engine, &organizer, Timestamp::now(), 10_000_000).await;
-        let owner = owner_of(engine, &tenant).await;
+    pub(super) async fn of(engine: &Engine, name: &str) -> Self {
+        let (tenant, organizer, _) = organizer_and_tenant(engine, name).await;
+        let event = create_priced_event(engine, &organizer, Timestamp::now(), 10_000_000, 2_000);
+        Self {
+            engine: engine.clone(),
+            platform: Caller::platform(tenant.as_str()),
+            event: event.await.id,
+            tenant,
+            organizer,
+            details: NewBookingDetails::default(),
+            is_quoted: false,
+            customers: Arc::new(AtomicU64::new(1)),
+        }
+    }
+
+    pub(super) fn event(&self) -> EventId {
+        self.event
+    }
+
+    async fn activate(&self, kind: &Kind) -> anyhow::Result<()> {
+        let engine = &self.engine;
+        let owner = owner_of(engine, &self.tenant).await;
         for (number, (component, config)) in kind.policies.iter().enumerate() {
             let name = format!("policy-{number}");
             let version = upload(engine, &owner, &name, component).await;
@@ -142,26 +182,32 @@ impl Fixture {
             };
             engine.plugins().activate(&owner, command).await?;
         }
-        Ok(Self {
-            engine: engine.clone(),
-            platform: Caller::platform(tenant.as_str()),
-            event: event.id,
-            customers: Arc::new(AtomicU64::new(1)),
-        })
+        Ok(())
     }
 
-    async fn book(&self, clients: usize, length: Duration) -> anyhow::Result<Figures> {
+    async fn run(&self, clients: usize, length: Duration) -> anyhow::Result<Figures> {
         let processes = [std::process::id()];
         let before = self.engine.counts();
         let (begun, cpu_before) = (Instant::now(), cpu::seconds_of(&processes)?);
         let until = begun + length;
         let loops: Vec<_> = (0..clients)
             .map(|_| {
-                tokio::spawn(book_until(
+                let details = self.details.clone();
+                let asked = self.is_quoted.then(|| QuoteTickets {
+                    event: self.event,
+                    lines: BookTickets::general(self.event, 1).lines,
+                    customer: None,
+                    details: details.clone(),
+                });
+                let command = BookTickets {
+                    details,
+                    ..BookTickets::general(self.event, 1)
+                };
+                tokio::spawn(ask_until(
                     until,
                     self.engine.bookings(),
                     self.platform.clone(),
-                    self.event,
+                    (command, asked),
                     self.customers.clone(),
                 ))
             })
@@ -171,7 +217,7 @@ impl Fixture {
             times.0.extend(own.await??);
         }
         Ok(Figures {
-            booked: times.0.len(),
+            done: times.0.len(),
             seconds: begun.elapsed().as_secs_f64(),
             cpu_seconds: cpu::seconds_of(&processes)? - cpu_before,
             commits: self.engine.counts().store_commits - before.store_commits,
@@ -181,11 +227,11 @@ impl Fixture {
     }
 }
 
-async fn book_until(
+async fn ask_until(
     until: Instant,
     bookings: boxoffice_engine::app_modules::Bookings,
     platform: Caller,
-    event: EventId,
+    (command, asked): (BookTickets, Option<QuoteTickets>),
     customers: Arc<AtomicU64>,
 ) -> anyhow::Result<Vec<Duration>> {
     let mut times = Vec::new();
@@ -194,9 +240,10 @@ async fn book_until(
         let customer: UserId = format!("01{number:024}").parse()?;
         let caller = platform.on_behalf_of(customer);
         let begun = Instant::now();
-        bookings
-            .book_tickets(&caller, BookTickets::general(event, 1))
-            .await?;
+        match &asked {
+            Some(asked) => drop(bookings.quote(&caller, asked.clone()).await?),
+            None => drop(bookings.book_tickets(&caller, command.clone()).await?),
+        }
         times.push(begun.elapsed());
     }
     Ok(times)
@@ -204,7 +251,7 @@ async fn book_until(
 
 #[derive(Default)]
 struct Figures {
-    booked: usize,
+    done: usize,
     seconds: f64,
     cpu_seconds: f64,
     commits: u64,
@@ -214,7 +261,7 @@ struct Figures {
 
 impl Figures {
     fn add(&mut self, other: Self) {
-        self.booked += other.booked;
+        self.done += other.done;
         self.seconds += other.seconds;
         self.cpu_seconds += other.cpu_seconds;
         self.commits += other.commits;
@@ -222,7 +269,7 @@ impl Figures {
         self.times.0.extend(other.times.0);
     }
 
-    fn booked_per_cpu_second(&self) -> f64 {
-        self.booked as f64 / self.cpu_seconds
+    fn done_per_cpu_second(&self) -> f64 {
+        self.done as f64 / self.cpu_seconds
     }
 }

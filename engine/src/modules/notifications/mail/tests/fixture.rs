@@ -79,6 +79,7 @@ impl Fixture {
                 name: label("Ann Example"),
                 role: UserRole::Customer,
                 external_id: None,
+                metadata: Metadata::default(),
                 is_suspended: false,
                 erased_at: None,
                 created_at: Timestamp::UNIX_EPOCH,
