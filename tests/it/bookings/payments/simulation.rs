@@ -242,13 +242,15 @@ impl Simulation {
     /// The platform pays back what is due, through the provider, and says so at times before the provider does.
     async fn pay_refunds(&mut self) {
         for round in 0.. {
-            let payments = self.sale.platform.engine.payments();
             let page = PageRequest {
                 cursor: None,
                 limit: 100,
             };
+            // Nothing may hold the engine while notices are told, because it may crash then.
+            let payments = self.sale.platform.engine.payments();
             let due = payments.refunds(&self.sale.books, Some(RefundState::Due), page);
             let due = due.await.expect("a list").items;
+            drop(payments);
             if due.is_empty() {
                 return;
             }
@@ -262,6 +264,7 @@ impl Simulation {
                 self.provider
                     .pay_back(&listed.payment, listed.refund.left_minor());
                 if self.random.random_bool(0.3) {
+                    let payments = self.sale.platform.engine.payments();
                     let settled = payments.settle_refund(&self.sale.books, listed.refund.id);
                     settled.await.expect("a settled refund");
                 }
