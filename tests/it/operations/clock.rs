@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use boxoffice_tests::{
     Account, Answer, Patience,
-    api::{Api, path_of, text},
+    api::{Api, text},
     assert_verified, wait_for,
 };
 use serde_json::{Value, json};

@@ -148,6 +148,7 @@ async fn two_hosts_offer_each_ticket_once() {
     // Each who waits confirms, releases, or lets the offer end; some exactly when it is due.
     let accepted = join_all(people.iter().enumerate().map(|(index, person)| {
         let (host, all_cancelled) = (hosts[index % 2].clone(), &all_cancelled);
+        let organizer = &organizer;
         async move {
             let found = wait_for(Patience::WORK, "an offer, or nobody to wait", || async {
                 if let Some(hold) = offered(&host, person, event).await {
@@ -160,7 +161,7 @@ async fn two_hosts_offer_each_ticket_once() {
                         let is_over = all_cancelled.load(Ordering::SeqCst);
                         let seen = host
                             .events()
-                            .show(&organizer, event)
+                            .show(organizer, event)
                             .await
                             .expect("the event");
                         (is_over && seen.event.tickets_held == 0).then_some(None)

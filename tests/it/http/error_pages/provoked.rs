@@ -220,8 +220,8 @@ impl Stage {
         seen.note(self.book(&event, 2).await, 409, "not-enough-tickets");
         let open = self.event(json!({})).await;
         seen.note(self.book(&open, 5).await, 409, "policy-rejected");
-        let limited = self.event(json!({"maxTicketsPerCustomer": 4})).await;
-        self.book(&limited, 3).await.expect(201);
+        let limited = self.event(json!({"maxTicketsPerCustomer": 3})).await;
+        self.book(&limited, 2).await.expect(201);
         seen.note(self.book(&limited, 2).await, 409, "customer-limit");
     }
 
