@@ -81,6 +81,7 @@ codes! {
     NotFound, "not-found", NotFound, "Not found";
     LinkInvalid, "link-invalid", NotFound, "This link is not valid";
     NotEnoughTickets, "not-enough-tickets", Conflict, "Not enough tickets are left";
+    CustomerLimit, "customer-limit", Conflict, "The customer may not have that many tickets";
     EventNotPublished, "event-not-published", Conflict, "The event is not on sale yet";
     EventCancelled, "event-cancelled", Conflict, "The event was cancelled";
     SalesNotOpen, "sales-not-open", Conflict, "Sales have not begun";
@@ -183,7 +184,7 @@ pub struct Error(Box<Parts>);
 /// A number, time or id from the public sentence, for programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
-    /// The number of tickets that are left of the requested type.
+    /// The number of tickets that are left of the requested type; for callers who may see it.
     Left(u32),
     /// When sales begin.
     OpensAt(Timestamp),
@@ -205,6 +206,8 @@ struct Parts {
     retry_after: Option<Duration>,
     policy_code: Option<String>,
     facts: Vec<Fact>,
+    /// The number of tickets that are left, with the sentence that has it.
+    hidden_left: Option<(u32, String)>,
     others: Vec<Error>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -222,6 +225,7 @@ impl Error {
             retry_after: None,
             policy_code: None,
             facts: Vec::new(),
+            hidden_left: None,
             others: Vec::new(),
             source: None,
         }))
@@ -290,6 +294,24 @@ impl Error {
     #[must_use]
     pub fn with(mut self, fact: Fact) -> Self {
         self.0.facts.push(fact);
+        self
+    }
+
+    /// Adds the number of tickets that are left, and the sentence that tells it. Nobody sees either before
+    /// [`Self::telling_left`].
+    #[must_use]
+    pub(crate) fn hiding_left(mut self, left: u32, sentence: String) -> Self {
+        self.0.hidden_left = Some((left, sentence));
+        self
+    }
+
+    /// The same error for a caller who may see how many tickets are left.
+    #[must_use]
+    pub(crate) fn telling_left(mut self) -> Self {
+        if let Some((left, sentence)) = self.0.hidden_left.take() {
+            self.0.detail = sentence.into();
+            self.0.facts.push(Fact::Left(left));
+        }
         self
     }
 

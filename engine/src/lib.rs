@@ -35,7 +35,7 @@
 //!     .book_tickets(&caller.on_behalf_of(user.id), BookTickets::general(event.id, 2))
 //!     .await?;
 //! assert_eq!(booking.tickets(), 2);
-//! assert_eq!(engine.events().show(&caller, event.id).await?.tickets_sold, 2);
+//! assert_eq!(engine.events().show(&caller, event.id).await?.event.tickets_sold, 2);
 //!
 //! assert!(worker.drain(std::time::Duration::from_secs(5)).await);
 //! # drop(engine);

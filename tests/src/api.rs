@@ -74,7 +74,7 @@ impl Api {
     /// # Panics
     /// When the API refuses.
     pub async fn seen(&self, event: &Value) -> Value {
-        self.door.get(&path_of(event)).await.expect(200)
+        self.organizer.client.get(&path_of(event)).await.expect(200)
     }
 }
 

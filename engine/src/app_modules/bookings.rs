@@ -64,7 +64,7 @@ impl Bookings {
         match self.0.check_policies(tenant, request).await {
             Ok(Placement::Booked(booking)) => Ok(booking),
             Ok(other) => Err(Error::internal(format!("a booking ended as {other:?}"))),
-            Err(refusal) => Err(self.0.hide_draft(caller, event, refusal).await),
+            Err(refusal) => Err(self.0.refusal_seen_by(caller, event, refusal).await),
         }
     }
 

@@ -4,10 +4,7 @@
 
 mod team;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::json;
 
@@ -18,7 +15,8 @@ use crate::{
     types::{
         Availability, Caller, CloneEvent, CreateEvent, Event, EventChange, EventFilter, EventId,
         EventStatus, NewTicketType, Page, PageRequest, RecordedAnswer, Reference, RequestRoute,
-        Role, Scope, StoredEvent, UpdateEvent, UserId,
+        Role, Scope, SeenCounts, SeenEvent, ShownAvailability, StoredEvent, TeamRole, TenantId,
+        UpdateEvent, UserId,
     },
 };
 
@@ -52,20 +50,35 @@ impl Events {
             .await
     }
 
-    /// Shows an event: published and cancelled ones to everybody, drafts to those who may change them.
+    /// Shows an event: published and cancelled ones to everybody, drafts to those who may change them. Its counts are for those who
+    /// manage it.
     ///
     /// # Errors
     /// `not-found`.
-    pub async fn show(&self, caller: &Caller, event: EventId) -> Result<Event> {
-        let caller = &caller.scoped(Scope::EventsRead)?;
-        self.0.visible_event(caller, event).await
+    pub async fn show(&self, caller: &Caller, event: EventId) -> Result<SeenEvent> {
+        let (event, counts) = self.seen(caller, event).await?;
+        Ok(event.seen_with(counts))
+    }
+
+    /// An event, and which of its counts the caller sees.
+    async fn seen(&self, caller: &Caller, event: EventId) -> Result<(Event, SeenCounts)> {
+        let found = self
+            .0
+            .visible_event(&*caller.scoped(Scope::EventsRead)?, event)
+            .await?;
+        let counts = self.0.seen_counts(caller, event, found.organizer).await?;
+        Ok((found, counts))
     }
 
     /// Shows the event with a reference to those who may see it.
     ///
     /// # Errors
     /// `not-found`, also for a draft that the caller may not see.
-    pub async fn show_by_reference(&self, caller: &Caller, reference: &Reference) -> Result<Event> {
+    pub async fn show_by_reference(
+        &self,
+        caller: &Caller,
+        reference: &Reference,
+    ) -> Result<SeenEvent> {
         let none = || Error::not_found("event", reference);
         let events = &self.0.modules.events;
         let found = events.with_reference(caller.tenant()?, reference).await?;
@@ -81,8 +94,9 @@ impl Events {
     /// # Errors
     /// `not-found`.
     pub async fn availability(&self, caller: &Caller, event: EventId) -> Result<Availability> {
-        let event = self.show(caller, event).await?;
-        Ok(event.availability(self.0.context.now()))
+        let (event, counts) = self.seen(caller, event).await?;
+        let shown = self.0.shown_availability(caller.tenant()?).await?;
+        Ok(event.availability(self.0.context.now(), counts, shown))
     }
 
     /// Makes a draft of an event at another time, for those who may change it. The acting organizer owns it.
@@ -104,7 +118,7 @@ impl Events {
         Ok(read.into_event())
     }
 
-    /// Lists the events that pass a filter and that the caller may see.
+    /// Lists the events that pass a filter and that the caller may see. Their counts are for those who manage them.
     ///
     /// # Errors
     /// `not-found` for an unknown tenant, `field-invalid` for a broken cursor, or for an order that cannot be combined with a time.
@@ -113,21 +127,26 @@ impl Events {
         caller: &Caller,
         filter: EventFilter,
         page: PageRequest,
-    ) -> Result<Page<Event>> {
-        let caller = &caller.scoped(Scope::EventsRead)?;
-        let tenant = self.0.modules.tenants.get(caller.tenant()?).await?.id;
-        let events = &self.0.modules.events;
-        let teams: HashSet<EventId> = match (caller.role(), caller.user_id()) {
-            (Role::Customer | Role::Organizer, Some(user)) => {
-                let teams = events.teams_of(&tenant, user).await?;
-                teams.into_iter().map(|member| member.event).collect()
+    ) -> Result<Page<SeenEvent>> {
+        let scoped = &caller.scoped(Scope::EventsRead)?;
+        let tenant = self.0.modules.tenants.get(caller.tenant()?).await?;
+        let (events, shown) = (&self.0.modules.events, tenant.settings.shown_availability);
+        let teams: HashMap<EventId, TeamRole> = match (caller.role(), caller.user_id()) {
+            (Role::Customer | Role::Staff | Role::Organizer, Some(user)) => {
+                let teams = events.teams_of(&tenant.id, user).await?.into_iter();
+                teams.map(|member| (member.event, member.role)).collect()
             }
-            _ => HashSet::new(),
+            _ => HashMap::new(),
         };
         let sees = |event: &StoredEvent, status| {
-            sees(caller, status, event.organizer) || teams.contains(&event.id)
+            sees(scoped, status, event.organizer) || teams.contains_key(&event.id)
         };
-        events.list(&tenant, &filter, &page, sees).await
+        let page = events.list(&tenant.id, &filter, &page, sees).await?;
+        Ok(page.map(|event| {
+            let role = teams.get(&event.id).copied();
+            let counts = counts_of(caller, event.organizer, role);
+            event.seen_with(counts.unwrap_or(SeenCounts::Public(shown)))
+        }))
     }
 
     /// Replaces an event, and notifies customers if the change concerns them.
@@ -293,24 +312,88 @@ impl EngineContext {
         Ok(false)
     }
 
-    /// Hides from an error that a draft exists, unless the caller may see it.
-    pub(super) async fn hide_draft(
+    /// A refusal as the caller may see it: without a draft that they may not see, and with the number of tickets that are left for
+    /// those who see that.
+    pub(super) async fn refusal_seen_by(
         &self,
         caller: &Caller,
         event: EventId,
         refusal: Error,
     ) -> Error {
-        if !matches!(
-            refusal.code(),
-            ErrorCode::EventNotPublished | ErrorCode::NotFound
-        ) {
-            return refusal;
-        }
-        match self.visible_event(caller, event).await {
-            Ok(_) => refusal,
-            Err(hidden) => hidden,
+        match refusal.code() {
+            ErrorCode::NotEnoughTickets => match self.is_told_left(caller, event).await {
+                Ok(true) => refusal.telling_left(),
+                Ok(false) | Err(_) => refusal,
+            },
+            ErrorCode::EventNotPublished | ErrorCode::NotFound => {
+                match self.visible_event(caller, event).await {
+                    Ok(_) => refusal,
+                    Err(hidden) => hidden,
+                }
+            }
+            _ => refusal,
         }
     }
+
+    /// Returns whether a refused caller is told how many tickets are left. A customer is not, even if they manage the event as one
+    /// of its team: whoever comes too late would cost a read.
+    async fn is_told_left(&self, caller: &Caller, event: EventId) -> Result<bool> {
+        let tenant = caller.tenant()?;
+        if self.shown_availability(tenant).await? == ShownAvailability::Exact {
+            return Ok(true);
+        }
+        if matches!(caller.role(), Role::Anonymous | Role::Customer) {
+            return Ok(false);
+        }
+        let Some(found) = self.modules.events.cached(tenant, event).await? else {
+            return Ok(false);
+        };
+        let counts = self.seen_counts(caller, event, found.organizer).await?;
+        Ok(counts.tells_left())
+    }
+
+    /// Which counts of an event a caller sees: all of them those who manage it, and programs that read sales.
+    async fn seen_counts(
+        &self,
+        caller: &Caller,
+        event: EventId,
+        organizer: Option<UserId>,
+    ) -> Result<SeenCounts> {
+        let counts = match counts_of(caller, organizer, None) {
+            None => {
+                let role = self.team_role(caller, event).await?;
+                counts_of(caller, organizer, role)
+            }
+            known => known,
+        };
+        match counts {
+            Some(counts) => Ok(counts),
+            None => {
+                let shown = self.shown_availability(caller.tenant()?).await?;
+                Ok(SeenCounts::Public(shown))
+            }
+        }
+    }
+
+    /// What a tenant shows to everybody, as it was at most a second ago.
+    async fn shown_availability(&self, tenant: &TenantId) -> Result<ShownAvailability> {
+        let tenant = self.modules.tenants.recent(tenant).await?;
+        let shown = tenant.map(|tenant| tenant.settings.shown_availability);
+        Ok(shown.unwrap_or_default())
+    }
+}
+
+/// The counts of an event that a caller sees by their role in its team, their role, or the scopes of their key; `None` for what
+/// everybody sees. Staff, and those who only check tickets in, are no managers.
+fn counts_of(
+    caller: &Caller,
+    organizer: Option<UserId>,
+    team: Option<TeamRole>,
+) -> Option<SeenCounts> {
+    let manages = caller.require_manager(organizer).is_ok()
+        || team == Some(TeamRole::Manager)
+        || caller.is_key_for_sales();
+    manages.then_some(SeenCounts::All)
 }
 
 /// Whether a caller may see an event.

@@ -319,6 +319,13 @@ impl Caller {
         }
     }
 
+    /// Returns whether the caller is a program with a scope that reads what is sold: bookings, or events in order to change them.
+    pub(crate) fn is_key_for_sales(&self) -> bool {
+        let scopes = self.api_key.map(|(_, scopes)| scopes);
+        scopes
+            .is_some_and(|scopes| scopes.has(Scope::BookingsRead) || scopes.has(Scope::EventsWrite))
+    }
+
     /// Refuses everybody but the event's organizer, the tenant's owners and trusted code.
     pub(crate) fn require_manager(&self, organizer: Option<UserId>) -> Result<()> {
         match self.role {

@@ -56,58 +56,6 @@ impl FromStr for EventStatus {
     }
 }
 
-/// The order of a list of events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventSort {
-    /// In order of creation.
-    CreatedAt,
-    /// In order of their beginning, then of creation.
-    StartsAt,
-}
-
-impl FromStr for EventSort {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "createdAt" => Ok(Self::CreatedAt),
-            "startsAt" => Ok(Self::StartsAt),
-            _ => Err(Error::field("sort", "It is `createdAt` or `startsAt`.")),
-        }
-    }
-}
-
-/// A filter and an order for a list of events. The default lists all, in order of creation.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EventFilter {
-    /// Only those in this state.
-    pub status: Option<EventStatus>,
-    /// Only those that begin then or later.
-    pub starts_from: Option<Timestamp>,
-    /// Only those that begin before.
-    pub starts_before: Option<Timestamp>,
-    /// The order. `None` means in order of creation, or of the beginning if a time is given.
-    pub sort: Option<EventSort>,
-}
-
-impl EventFilter {
-    /// The order of the list.
-    ///
-    /// # Errors
-    /// `field-invalid` at `sort` for the order of creation together with a time.
-    pub(crate) fn order(&self) -> Result<EventSort> {
-        let by_time = self.starts_from.is_some() || self.starts_before.is_some();
-        match (self.sort, by_time) {
-            (None, false) => Ok(EventSort::CreatedAt),
-            (None, true) => Ok(EventSort::StartsAt),
-            (Some(EventSort::CreatedAt), true) => Err(Error::field(
-                "sort",
-                "With startsFrom or startsBefore, events are listed by startsAt.",
-            )),
-            (Some(sort), _) => Ok(sort),
-        }
-    }
-}
-
 /// Something that people attend: a concert, a match, a course.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
@@ -133,6 +81,9 @@ pub struct Event {
     pub ticket_types: Vec<TicketType>,
     /// Until when customers may cancel, and what is refunded.
     pub cancellation_terms: CancellationTerms,
+    /// Most tickets that one customer may have, in all their bookings and holds; `None` for no limit. It applies when tickets are booked or
+    /// held; complimentary and imported ones are not refused, but count.
+    pub max_tickets_per_customer: Option<u32>,
     /// ISO 4217 code of the prices.
     pub currency: String,
     /// Its newest reminder: the scheduled one, or else the last that was sent.
@@ -272,6 +223,8 @@ pub struct CreateEvent {
     pub total_tickets: Option<u32>,
     /// Until when customers may cancel, and what is refunded.
     pub cancellation_terms: CancellationTerms,
+    /// Most tickets that one customer may have, 1 to 10,000; see [`Event::max_tickets_per_customer`].
+    pub max_tickets_per_customer: Option<u32>,
 }
 
 impl CreateEvent {
@@ -295,6 +248,7 @@ impl CreateEvent {
             ticket_types: vec![NewTicketType::general(tickets)],
             total_tickets: None,
             cancellation_terms: CancellationTerms::default(),
+            max_tickets_per_customer: None,
         }
     }
 
@@ -302,6 +256,7 @@ impl CreateEvent {
         if self.status == EventStatus::Cancelled {
             return Err(Error::field("status", "A new event is draft or published."));
         }
+        check_customer_limit(self.max_tickets_per_customer, &self.ticket_types)?;
         validate_parts(&self.details, &self.ticket_types, self.total_tickets)
     }
 }
@@ -351,6 +306,7 @@ impl CloneEvent {
             ticket_types: update.ticket_types,
             total_tickets: update.total_tickets,
             cancellation_terms: update.cancellation_terms,
+            max_tickets_per_customer: update.max_tickets_per_customer,
         })
     }
 }
@@ -379,6 +335,8 @@ pub struct UpdateEvent {
     pub total_tickets: Option<u32>,
     /// The new cancellation terms. Customers who booked under better terms keep those.
     pub cancellation_terms: CancellationTerms,
+    /// Most tickets that one customer may have, 1 to 10,000. Who has more already keeps them.
+    pub max_tickets_per_customer: Option<u32>,
     /// Whether customers are told; `None` tells them if title, time, zone or place change.
     pub notify_customers: Option<bool>,
 }
@@ -405,12 +363,30 @@ impl UpdateEvent {
             // A total that is the sum of the types stays the sum.
             total_tickets: (event.total_tickets != together).then_some(event.total_tickets),
             cancellation_terms: event.cancellation_terms.clone(),
+            max_tickets_per_customer: event.max_tickets_per_customer,
             notify_customers: None,
         }
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
+        check_customer_limit(self.max_tickets_per_customer, &self.ticket_types)?;
         validate_parts(&self.details, &self.ticket_types, self.total_tickets)
+    }
+}
+
+/// Refuses a limit per customer that is no number of tickets of a booking, or under which a type could not be booked.
+fn check_customer_limit(max: Option<u32>, types: &[NewTicketType]) -> Result<()> {
+    let Some(max) = max else { return Ok(()) };
+    if !(1..=NewTicketType::PER_BOOKING_MAX).contains(&max) {
+        let rule = "One customer may have 1 to 10,000 tickets; leave it out for no limit.";
+        return Err(Error::field("maxTicketsPerCustomer", rule));
+    }
+    match types.iter().position(|kind| kind.min_per_booking > max) {
+        Some(index) => Err(Error::field(
+            format!("ticketTypes[{index}].minPerBooking"),
+            format!("One customer may have at most {max} tickets, so a booking cannot have more."),
+        )),
+        None => Ok(()),
     }
 }
 

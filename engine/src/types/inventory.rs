@@ -33,6 +33,8 @@ pub(crate) struct Inventory {
     pub(crate) bookings: u64,
     pub(crate) ticket_types: Vec<TicketType>,
     pub(crate) cancellation_terms: CancellationTerms,
+    /// Most tickets that one customer may have, in all their bookings and holds.
+    pub(crate) max_tickets_per_customer: Option<u32>,
     /// Whether a booking needs answers to questions of the event.
     pub(crate) requires_answers: bool,
 }
@@ -86,6 +88,7 @@ impl StoredEvent {
             waiting: inventory.waiting,
             ticket_types: inventory.ticket_types,
             cancellation_terms: inventory.cancellation_terms,
+            max_tickets_per_customer: inventory.max_tickets_per_customer,
             currency: self.currency,
             reminder: self.reminder,
             created_at: self.created_at,

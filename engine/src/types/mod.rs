@@ -18,6 +18,7 @@ mod counts;
 mod customers;
 mod delivery_admin;
 mod erasures;
+mod event_search;
 mod events;
 mod holds;
 mod identities;
@@ -59,7 +60,10 @@ mod waitlist;
 pub use accounts::{AccountLink, AccountLinkPurpose, ChangeEmail, ChangePassword};
 pub use announcements::Announce;
 pub use api_keys::{ApiKey, CreateApiKey, NewApiKey, Scope, Scopes};
-pub use availability::{Availability, SaleState, TypeAvailability};
+pub(crate) use availability::SeenCounts;
+pub use availability::{
+    Availability, Available, SaleState, SeenEvent, ShownAvailability, TicketsLeft, TypeAvailability,
+};
 pub use backups::{BackupFacts, Restoration};
 pub use booking_details::{
     BookingCode, BookingDetails, NewBookingDetails, NewTicketHolder, TicketHolder,
@@ -84,9 +88,10 @@ pub use delivery_admin::{
     ReasonGroups, ReplyCode, Retried, RetryDeliveries, RetryScope, SystemHealth, WorkerStatus,
 };
 pub use erasures::Erasure;
+pub use event_search::{EventFilter, EventSort, SearchWords};
+pub(crate) use event_search::{EventWords, SearchTerm};
 pub use events::{
-    CloneEvent, CreateEvent, Event, EventChange, EventDetails, EventFilter, EventSort, EventStatus,
-    UpdateEvent,
+    CloneEvent, CreateEvent, Event, EventChange, EventDetails, EventStatus, UpdateEvent,
 };
 pub use holds::{ChangeHold, ConfirmHold, Hold, HoldStatus, HoldTickets};
 pub use identities::{
@@ -119,7 +124,7 @@ pub use plugins::{
     PluginVersion, UploadPlugin, WhenNotLoaded,
 };
 pub use questions::{AnswerKind, AnswerValue, Answers, FiniteNumber, Question, QuestionId};
-pub use quotes::{Quote, QuoteTickets};
+pub use quotes::{CustomerLimit, Quote, QuoteTickets};
 pub use receipt_settings::ReceiptSettings;
 pub use receipts::{
     BookingReceipt, ReceiptId, ReceiptIssuer, ReceiptKind, ReceiptLine, ReceiptNumber,

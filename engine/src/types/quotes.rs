@@ -45,6 +45,17 @@ pub struct Quote {
     pub currency: String,
     /// Texts of the policies about the prices.
     pub messages: Vec<String>,
+    /// How many tickets of the event the customer may have; `None` for no limit.
+    pub customer_limit: Option<CustomerLimit>,
     /// When it was made, UTC.
     pub quoted_at: Timestamp,
+}
+
+/// How many tickets of an event one customer may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CustomerLimit {
+    /// The most, in all their bookings and holds.
+    pub max: u32,
+    /// What they have now.
+    pub has: u32,
 }

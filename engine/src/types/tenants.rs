@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{EmailAddress, Label, ReceiptSettings, ReminderLead, TenantId};
+use super::{EmailAddress, Label, ReceiptSettings, ReminderLead, ShownAvailability, TenantId};
 use crate::error::{Error, Result};
 
 /// One tenant of the installation.
@@ -49,6 +49,8 @@ pub struct TenantSettings {
     pub confirm_before_booking: bool,
     /// Its receipts.
     pub receipts: ReceiptSettings,
+    /// What is told of the tickets that are left to callers who do not manage the event.
+    pub shown_availability: ShownAvailability,
 }
 
 impl Default for TenantSettings {
@@ -62,6 +64,7 @@ impl Default for TenantSettings {
             bulk_to_verified_only: true,
             confirm_before_booking: false,
             receipts: ReceiptSettings::default(),
+            shown_availability: ShownAvailability::default(),
         }
     }
 }

@@ -255,7 +255,7 @@ fn is_forbidden(character: char) -> bool {
 
 /// Invisible characters: those that renderers ignore (Default_Ignorable_Code_Point of DerivedCoreProperties.txt,
 /// Unicode 16: soft hyphen, zero width, fillers, variation selectors, tags), and the blank Braille pattern.
-fn is_invisible(character: char) -> bool {
+pub(super) fn is_invisible(character: char) -> bool {
     matches!(
         character,
         '\u{ad}'

@@ -247,7 +247,7 @@ async fn ensure_event(engine: &Engine, tenant: &TenantId, organizer: &User) -> R
     for _ in 0..10 {
         let page = PageRequest::parse(cursor, Some(100))?;
         let page = engine.events().list(&caller, filter.clone(), page).await?;
-        if let Some(event) = page.items.into_iter().find(is_fit) {
+        if let Some(event) = page.items.into_iter().map(|seen| seen.event).find(is_fit) {
             return Ok(event);
         }
         cursor = page.next;

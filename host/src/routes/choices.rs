@@ -8,8 +8,8 @@ use boxoffice_engine::{
     IdTokenAlgorithm as Algorithm, Lane as MailLane, NoticeKind as Notice,
     NotificationKind as Kind, NotificationStatus as Notification, PaymentStatus as Payment,
     PluginExport as Export, ReceiptKind as Receipt, RefundReason as Reason, RefundState as Refund,
-    SaleState as Sale, SalesChannel as Channel, Scope, TeamRole as Team, TicketStatus as Ticket,
-    UserRole as Role,
+    SaleState as Sale, SalesChannel as Channel, Scope, ShownAvailability as Shown,
+    TeamRole as Team, TicketStatus as Ticket, TicketsLeft as Left, UserRole as Role,
 };
 use utoipa::{
     PartialSchema, ToSchema,
@@ -49,6 +49,10 @@ choices! {
     EventStatus: [Event::Draft, Event::Published, Event::Cancelled].map(Event::as_str);
     #[doc = "Whether tickets of a type can be booked."]
     SaleState: Sale::ALL.map(Sale::as_str);
+    #[doc = "What is told of the tickets that are left."]
+    ShownAvailability: Shown::ALL.map(Shown::as_str);
+    #[doc = "Whether tickets are left: `few` is at most a tenth of the capacity, rounded up, and at most 100."]
+    TicketsLeft: Left::ALL.map(Left::as_str);
     #[doc = "The order of a list of events."]
     EventSort: ["createdAt", "startsAt"];
     #[doc = "The state of a booking."]

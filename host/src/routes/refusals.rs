@@ -67,10 +67,10 @@ refusals! {
 
     // Customers.
     BookTickets = KEYED | SALES | POLICIES: Forbidden, NotEnoughTickets, PriceChanged, EventBusy, ReferenceTaken,
-        ClaimExhausted;
-    Quote = WRITES | SALES | POLICIES: Forbidden, NotEnoughTickets, EventBusy, ClaimExhausted;
+        ClaimExhausted, CustomerLimit;
+    Quote = WRITES | SALES | POLICIES: Forbidden, NotEnoughTickets, EventBusy, ClaimExhausted, CustomerLimit;
     HoldTickets = KEYED | SALES | POLICIES: Forbidden, NotEnoughTickets, PriceChanged, EventBusy, HoldExists,
-        ClaimExhausted;
+        ClaimExhausted, CustomerLimit;
     ChangeHold = KEYED: Forbidden, HoldEnded, EventNotPublished;
     ExtendHold = KEYED: Forbidden, HoldEnded, HoldAlreadyExtended;
     ConfirmHold = KEYED | POLICIES: Forbidden, EmailUnconfirmed, HoldEnded, EventCancelled, PriceChanged, EventBusy,

@@ -36,8 +36,8 @@ async fn a_booking_and_a_change_are_heard_of_once_each() {
     assert_eq!(booking["numTickets"], 2);
     assert_eq!(booking["totalMinor"], 0);
     assert_eq!(booking["customerId"], customer.id);
-    let seen = program
-        .client()
+    let seen = organizer
+        .client
         .get(&format!("/api/events/{id}"))
         .await
         .expect(200);
@@ -143,13 +143,13 @@ async fn cancellations_are_heard_of_by_those_they_concern() {
     );
     assert!(cancelled["cancelledAt"].is_string());
     assert_eq!(
-        program.client().get(&path).await.expect(200)["ticketsSold"],
+        organizer.client.get(&path).await.expect(200)["ticketsSold"],
         3
     );
     let again = ann.client.post_empty(&cancel).await.expect(200);
     assert_eq!(again, cancelled, "cancelling again changes nothing");
     assert_eq!(
-        program.client().get(&path).await.expect(200)["ticketsSold"],
+        organizer.client.get(&path).await.expect(200)["ticketsSold"],
         3
     );
     mails_of(data.path(), &ann.email, 2).await;

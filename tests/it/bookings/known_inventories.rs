@@ -74,7 +74,7 @@ impl Hosts {
 
     async fn sold(&self, event: &Event) -> u32 {
         let shown = self.second.events().show(&self.organizer, event.id).await;
-        shown.expect("the event").tickets_sold
+        shown.expect("the event").event.tickets_sold
     }
 }
 

@@ -320,7 +320,10 @@ async fn a_full_lane_refuses_at_once_and_loses_nothing() {
     }
     book(&event).await.expect("there is room again");
     let seen = platform.engine.events().show(&organizer, event.id).await;
-    assert_eq!(seen.expect("the event").tickets_sold as usize, booked + 1);
+    assert_eq!(
+        seen.expect("the event").event.tickets_sold as usize,
+        booked + 1
+    );
     assert_verified(&platform.engine).await;
 }
 
@@ -356,7 +359,8 @@ async fn an_organizer_edits_while_everybody_buys_at_two_hosts() {
     let editing = async {
         for edit in 0..EDITS {
             let events = hosts[0].events();
-            let seen = events.show(&organizer, event.id).await.expect("the event");
+            let seen = events.show(&organizer, event.id).await;
+            let seen = seen.expect("the event").event;
             let mut details = seen.details.clone();
             details.title = Label::parse("title", &format!("Jazz {edit}")).expect("one line");
             let command = UpdateEvent {
@@ -367,6 +371,7 @@ async fn an_organizer_edits_while_everybody_buys_at_two_hosts() {
                 ticket_types: vec![NewTicketType::general(1_000 + edit)],
                 total_tickets: None,
                 cancellation_terms: Default::default(),
+                max_tickets_per_customer: None,
                 notify_customers: Some(false),
             };
             let changed = events.update(&organizer, command).await;
@@ -386,7 +391,7 @@ async fn an_organizer_edits_while_everybody_buys_at_two_hosts() {
     }
     assert!(refusals.is_empty(), "{refusals:?}");
     let seen = hosts[1].events().show(&organizer, event.id).await;
-    let seen = seen.expect("the event");
+    let seen = seen.expect("the event").event;
     assert_eq!(
         (seen.tickets_sold as usize, seen.total_tickets, seen.version),
         (BUYERS, 1_000 + EDITS - 1, u64::from(EDITS) + 1)

@@ -3,6 +3,7 @@
 mod cancellations;
 mod check_ins;
 mod claims;
+mod customer_limits;
 mod details;
 mod flow;
 mod holds;

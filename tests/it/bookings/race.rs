@@ -92,7 +92,7 @@ async fn ten_thousand_clients_race_for_a_hundred_tickets() {
     }
     assert_eq!(booked.len(), 100);
     let seen = platform.engine.events().show(&organizer, event.id).await;
-    assert_eq!(seen.expect("the event").tickets_sold, 100);
+    assert_eq!(seen.expect("the event").event.tickets_sold, 100);
     let whole = PageRequest {
         cursor: None,
         limit: 100,

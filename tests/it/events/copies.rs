@@ -127,12 +127,17 @@ async fn everybody_reads_what_is_left() {
     assert!(answer.header("vary").contains("X-Tenant"), "{answer:?}");
     let seen = answer.expect(200);
     assert_eq!(seen["eventId"], event["id"]);
-    assert_eq!(seen["left"], 14);
+    assert_eq!(seen["available"], json!({"state": "yes", "left": null}));
     let types = seen["ticketTypes"].as_array().expect("types");
     let states: Vec<&str> = types.iter().map(|kind| text(&kind["state"])).collect();
     // Of the tables two seats are left, and nobody may book fewer than four.
     assert_eq!(states, ["open", "not-yet", "over", "sold-out"]);
-    assert_eq!(types[0]["left"], 2);
+    assert_eq!(types[3]["available"]["state"], "no");
+    let managed = api.organizer.client.get(&path).await;
+    assert_eq!(managed.header("cache-control"), "no-store");
+    let managed = managed.expect(200);
+    assert_eq!(managed["available"], json!({"state": "yes", "left": 14}));
+    assert_eq!(managed["ticketTypes"][0]["available"]["left"], 2);
     assert_eq!(types[0]["priceMinor"], 1_000);
     book(0, 2).await;
     let seen = api.door.get(&path).await.expect(200);

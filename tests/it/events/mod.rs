@@ -3,4 +3,6 @@
 mod copies;
 mod lifecycle;
 mod lists;
+mod search;
+mod shown;
 mod ticket_types;

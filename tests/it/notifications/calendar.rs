@@ -22,6 +22,7 @@ async fn move_to(platform: &TestPlatform, organizer: &Caller, event: &Event, day
         ticket_types: vec![NewTicketType::general(10)],
         total_tickets: None,
         cancellation_terms: Default::default(),
+        max_tickets_per_customer: None,
         notify_customers: None,
     };
     let changed = platform.engine.events().update(organizer, command).await;

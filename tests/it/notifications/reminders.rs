@@ -75,6 +75,7 @@ impl EventFixture {
             ticket_types: vec![NewTicketType::general(10)],
             total_tickets: None,
             cancellation_terms: Default::default(),
+            max_tickets_per_customer: None,
         };
         let events = self.platform.engine.events();
         events
@@ -98,7 +99,8 @@ impl EventFixture {
         let present = events
             .show(&self.organizer, event.id)
             .await
-            .expect("the event");
+            .expect("the event")
+            .event;
         let kind = &present.ticket_types[0];
         let mut command = UpdateEvent {
             event: event.id,
@@ -112,6 +114,7 @@ impl EventFixture {
             notify_customers: Some(false),
             total_tickets: None,
             cancellation_terms: Default::default(),
+            max_tickets_per_customer: None,
         };
         apply(&mut command);
         events
@@ -364,7 +367,8 @@ async fn an_events_own_time_goes_before_the_tenants_and_settings_hold_from_the_n
     let unchanged = events
         .show(&house.organizer, event.id)
         .await
-        .expect("the event");
+        .expect("the event")
+        .event;
     assert_eq!(
         unchanged.reminder, event.reminder,
         "settings change no event by themselves"

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use boxoffice_tests::{
     Account, Answer, Patience,
-    api::{Api, path_of, text},
+    api::{Api, text},
     assert_verified, wait_for,
 };
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ async fn hold(customer: &Account, event: &Value) -> Value {
 }
 
 async fn counters(api: &Api, event: &Value) -> (u64, u64) {
-    let seen = api.door.get(&path_of(event)).await.expect(200);
+    let seen = api.seen(event).await;
     let number = |name: &str| seen[name].as_u64().expect("a counter");
     (number("ticketsSold"), number("ticketsHeld"))
 }

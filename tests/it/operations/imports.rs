@@ -350,11 +350,8 @@ async fn an_import_goes_on_when_its_host_was_killed() {
     let dry = run(program.client().base().to_owned(), &["--dry-run"]).await;
     assert!(dry.status.success(), "{dry:?}");
     let seen = async |client: &Client| {
-        let seen = client
-            .tenant("demo")
-            .get(&path_of(&event))
-            .await
-            .expect(200);
+        let seen = owner.client.at(client).get(&path_of(&event)).await;
+        let seen = seen.expect(200);
         seen["ticketsSold"].as_u64().expect("a number")
     };
     assert_eq!(seen(&program.client()).await, 0);

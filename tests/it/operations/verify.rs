@@ -115,7 +115,16 @@ async fn every_kind_of_false_books_is_named() {
         row("booking", ""),
         row("booking", ", ..").trim_start_matches("booking:")
     );
+    let title = event.details.title.to_string().to_lowercase();
+    let word = title.split(' ').next().expect("a word");
+    let starts_at = event.details.starts_at.as_millisecond();
+    let word = format!("event_word:['north', '{word}', {starts_at}, '{id}']");
     for (lie, back, words) in [
+        (
+            format!("DELETE {word}"),
+            format!("CREATE {word}"),
+            "not found by all its words",
+        ),
         (
             format!("UPDATE {} SET sold = 6", row("inventory", "")),
             format!("UPDATE {} SET sold = 5", row("inventory", "")),

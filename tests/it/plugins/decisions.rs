@@ -350,7 +350,7 @@ async fn an_engine_without_plugins_refuses_what_it_cannot_ask() {
     assert_eq!(code(outcome), "policy-unavailable");
     let platform = boxoffice_engine::Caller::platform(tenant.as_str());
     let seen = engine.events().show(&platform, event).await;
-    assert_eq!(seen.expect("the event").tickets_sold, 0);
+    assert_eq!(seen.expect("the event").event.tickets_sold, 0);
 }
 
 #[test]

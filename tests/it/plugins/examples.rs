@@ -107,7 +107,7 @@ impl Stage {
 
     async fn sold(&self, event: &Value) -> Value {
         let path = format!("/api/events/{}", text(&event["id"]));
-        self.door.get(&path).await.expect(200)["ticketsSold"].clone()
+        self.organizer.get(&path).await.expect(200)["ticketsSold"].clone()
     }
 
     /// Everything this customer was sent so far, once all mails are there.

@@ -60,7 +60,7 @@ async fn exactly_two_are_sold(component: &[u8], config: &str) {
     }
     assert_eq!(booked, 2);
     let seen = engines[1].events().show(&organizer, event.id).await;
-    assert_eq!(seen.expect("the event").tickets_sold, 2);
+    assert_eq!(seen.expect("the event").event.tickets_sold, 2);
     let late = BookTickets::general(event.id, 1);
     let outcome = engines[1].bookings().book_tickets(&ann, late).await;
     assert_eq!(code(outcome), "policy-rejected");
@@ -84,7 +84,7 @@ async fn nothing_is_booked_on_a_decision_of_before_a_policys_change() {
     let version = plugins.in_use(&owner).await.expect("a set").plugins[0].version;
     let sold = || async {
         let seen = engines[0].events().show(&organizer, event).await;
-        seen.expect("the event").tickets_sold
+        seen.expect("the event").event.tickets_sold
     };
     let switch = |enabled: bool| {
         let (plugins, owner) = (&plugins, &owner);

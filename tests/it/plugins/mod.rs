@@ -90,7 +90,7 @@ impl Fixture {
     async fn sold(&self) -> u32 {
         let events = self.platform.engine.events();
         let event = events.show(&self.organizer, self.event.id).await;
-        event.expect("the event").tickets_sold
+        event.expect("the event").event.tickets_sold
     }
 }
 

@@ -20,7 +20,15 @@ const FILTERS: [(&str, &[&str]); 9] = [
     ("/api/refunds", &["state"]),
     (
         "/api/events",
-        &["status", "startsFrom", "startsBefore", "sort"],
+        &[
+            "status",
+            "startsFrom",
+            "startsBefore",
+            "q",
+            "location",
+            "organizer",
+            "sort",
+        ],
     ),
     ("/api/admin/failed", &["state", "code"]),
     ("/api/admin/notifications/{id}/failed", &["state", "code"]),

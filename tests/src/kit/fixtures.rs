@@ -151,6 +151,7 @@ pub async fn create_priced_event(
         ticket_types: vec![kind],
         total_tickets: None,
         cancellation_terms: Default::default(),
+        max_tickets_per_customer: None,
     };
     engine
         .events()
@@ -180,6 +181,7 @@ pub async fn move_event(
         status: event.status,
         ticket_types: vec![NewTicketType::general(event.total_tickets)],
         cancellation_terms: Default::default(),
+        max_tickets_per_customer: None,
         total_tickets: None,
         notify_customers: None,
     };

@@ -43,7 +43,7 @@ impl Holds {
         match self.0.check_policies(tenant, request).await {
             Ok(Placement::Held(hold)) => Ok(hold),
             Ok(other) => Err(Error::internal(format!("a hold ended as {other:?}"))),
-            Err(refusal) => Err(self.0.hide_draft(caller, event, refusal).await),
+            Err(refusal) => Err(self.0.refusal_seen_by(caller, event, refusal).await),
         }
     }
 

@@ -41,7 +41,7 @@ impl Bookings {
         };
         match self.0.quoted(tenant, &mut request).await {
             Ok(quote) => Ok(quote),
-            Err(refusal) => Err(self.0.hide_draft(caller, event, refusal).await),
+            Err(refusal) => Err(self.0.refusal_seen_by(caller, event, refusal).await),
         }
     }
 }

@@ -52,7 +52,7 @@ impl Waitlist {
             .once(tenant, request, RecordedAnswer::place, joined)
             .await;
         match outcome {
-            Err(refusal) => Err(self.0.hide_draft(caller, command.event, refusal).await),
+            Err(refusal) => Err(self.0.refusal_seen_by(caller, command.event, refusal).await),
             done => done,
         }
     }
@@ -73,7 +73,7 @@ impl Waitlist {
             .once(tenant, request, RecordedAnswer::done, left)
             .await;
         match outcome {
-            Err(refusal) => Err(self.0.hide_draft(caller, event, refusal).await),
+            Err(refusal) => Err(self.0.refusal_seen_by(caller, event, refusal).await),
             done => done,
         }
     }
@@ -88,7 +88,7 @@ impl Waitlist {
         let place = bookings.place_on_waitlist(caller.tenant()?, event, customer);
         match place.await {
             Ok(place) => Ok(place),
-            Err(refusal) => Err(self.0.hide_draft(caller, event, refusal).await),
+            Err(refusal) => Err(self.0.refusal_seen_by(caller, event, refusal).await),
         }
     }
 

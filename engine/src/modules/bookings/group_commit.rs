@@ -31,8 +31,8 @@ use crate::{
         },
     },
     types::{
-        Booking, BookingId, EventId, Hold, HoldStatus, NotificationId, NumberGroup, RecordedAnswer,
-        Reference, RequestKey, TenantId, UserId,
+        Booking, BookingId, EventId, Hold, HoldStatus, Inventory, NotificationId, NumberGroup,
+        RecordedAnswer, Reference, RequestKey, TenantId, UserId,
     },
 };
 
@@ -60,6 +60,8 @@ struct GroupCommit<'a> {
     open: HashMap<u32, OpenPlan>,
     /// Whether another writer came first.
     is_contended: bool,
+    /// Whether the event limits what one customer may have, as far as it is known: then what each has is read.
+    counts_customers: bool,
     /// The groups before this one, if the plan continues them.
     latest: LatestGroups,
 }
@@ -118,6 +120,8 @@ impl BookingsModule {
     ) -> Result<Answers> {
         // Taken out, so that a group that is given up leaves nothing behind.
         let known = lock.known.take();
+        let limits = |known: &KnownInventory| known.inventory.max_tickets_per_customer.is_some();
+        let counts_customers = known.as_ref().is_some_and(limits);
         let known = known.filter(|known| requests.iter().all(|one| suffices(known, one)));
         let mut commit = GroupCommit {
             tenant,
@@ -134,6 +138,7 @@ impl BookingsModule {
                 .collect(),
             open: HashMap::new(),
             is_contended: false,
+            counts_customers,
             latest: LatestGroups::default(),
         };
         let mut last = StepError::Conflict;
@@ -197,9 +202,7 @@ impl BookingsModule {
     async fn attempt(&self, commit: &mut GroupCommit<'_>, attempt: u32) -> Result<Attempted> {
         let tenant = commit.tenant;
         commit.latest = LatestGroups::default();
-        let query = query_for(commit);
-        let read = self.repository.read_group(tenant, commit.event, &query);
-        let snapshot = match read.await {
+        let snapshot = match self.read_for(commit).await {
             Ok(snapshot) => snapshot,
             Err(error) => return Ok(Attempted::Again(error)),
         };
@@ -238,6 +241,25 @@ impl BookingsModule {
                 "an earlier attempt is unsettled".into(),
             ))),
         }
+    }
+
+    /// Reads what a group is decided on; once more, if the event turns out to limit what one customer may have.
+    async fn read_for(&self, commit: &mut GroupCommit<'_>) -> Result<GroupSnapshot, StepError> {
+        let read = async |commit: &GroupCommit<'_>| {
+            let query = query_for(commit);
+            let read = self
+                .repository
+                .read_group(commit.tenant, commit.event, &query);
+            read.await
+        };
+        let snapshot = read(commit).await?;
+        let limits = |inventory: &Inventory| inventory.max_tickets_per_customer.is_some();
+        let is_limited = snapshot.inventory.as_ref().is_some_and(limits);
+        if is_limited && !commit.counts_customers {
+            commit.counts_customers = true;
+            return read(commit).await;
+        }
+        Ok(snapshot)
     }
 
     fn plan(
@@ -414,7 +436,10 @@ fn suffices(known: &KnownInventory, request: &RequestedBooking) -> bool {
     };
     let is_new = match request.intent {
         _ if request.payment.is_some() => false,
-        BookingIntent::Book | BookingIntent::Import => true,
+        BookingIntent::Import => true,
+        // What the customer has is read.
+        _ if known.inventory.max_tickets_per_customer.is_some() => false,
+        BookingIntent::Book => true,
         BookingIntent::Hold => !request.is_unconfirmed,
         BookingIntent::Confirm(_) | BookingIntent::AcceptOffer(_) => false,
     };
@@ -442,6 +467,11 @@ fn query_for(commit: &GroupCommit<'_>) -> GroupQuery {
             BookingIntent::Confirm(hold) | BookingIntent::AcceptOffer(hold) => {
                 query.holds.push(hold);
             }
+        }
+        if commit.counts_customers
+            && matches!(request.intent, BookingIntent::Book | BookingIntent::Hold)
+        {
+            add(&mut query.customers, request.customer);
         }
         if request.is_unconfirmed {
             add(&mut query.unconfirmed, request.customer);

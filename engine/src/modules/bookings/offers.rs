@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{
     counters::add_held,
     mails::mails_about,
-    orders::{Wanted, order},
+    orders::{Order, Wanted, order, tickets_in, within_customer_limit},
 };
 use crate::modules::{
     ModuleContext,
@@ -52,7 +52,9 @@ impl OfferMaker {
             true => {
                 let most = WaitlistEntry::LOOKED_AT_MAX;
                 let event = inventory.event;
-                self.repository.first(tenant, event, most).await?
+                let is_limited = inventory.max_tickets_per_customer.is_some();
+                let first = self.repository.first(tenant, event, (most, is_limited));
+                first.await?
             }
             false => Vec::new(),
         };
@@ -112,22 +114,30 @@ struct OfferPass<'a> {
 }
 
 impl OfferPass<'_> {
-    fn offer_to(&mut self, waiter: Waiter, offer_maker: &OfferMaker) -> Result<()> {
-        let entry = waiter.entry;
+    /// What an entry can be offered, or why it is passed over.
+    fn order_of(&self, waiter: &Waiter) -> Result<Order> {
         let open = waiter.open_hold.filter(|hold| !self.ending.contains(hold));
+        if open.is_some() {
+            return Err(Error::new(
+                ErrorCode::HoldExists,
+                "They already hold tickets of this event.",
+            ));
+        }
         let wanted = Wanted {
-            lines: &entry.lines,
+            lines: &waiter.entry.lines,
             unit_prices_minor: None,
             expected_total_minor: None,
             is_complimentary: false,
         };
-        let order = match open {
-            Some(_) => Err(Error::new(
-                ErrorCode::HoldExists,
-                "They already hold tickets of this event.",
-            )),
-            None => order(&self.inventory, &wanted, self.now),
-        };
+        let order = order(&self.inventory, &wanted, self.now)?;
+        let tickets = (waiter.tickets, tickets_in(&order.lines));
+        within_customer_limit(&self.inventory, tickets, false)?;
+        Ok(order)
+    }
+
+    fn offer_to(&mut self, waiter: Waiter, offer_maker: &OfferMaker) -> Result<()> {
+        let order = self.order_of(&waiter);
+        let entry = waiter.entry;
         let order = match order {
             Ok(order) => order,
             Err(error) if error.code() == ErrorCode::Internal => return Err(error),

@@ -8,7 +8,7 @@ use super::requests::RequestedBooking;
 use crate::{
     error::{Error, ErrorCode, Fact, Result},
     types::{
-        BookLine, Booking, BookingId, BookingLine, BookingNumber, EventStatus, Inventory,
+        BookLine, Booking, BookingId, BookingLine, BookingNumber, EventStatus, Inventory, Label,
         TicketType,
     },
 };
@@ -103,6 +103,33 @@ pub(super) fn order(inventory: &Inventory, request: &Wanted<'_>, now: Timestamp)
     Ok(order)
 }
 
+/// Refuses tickets beyond what one customer may have of the event. `has` is what they booked and hold; complimentary tickets are not
+/// refused.
+///
+/// # Errors
+/// `customer-limit`.
+pub(super) fn within_customer_limit(
+    inventory: &Inventory,
+    (has, wanted): (u32, u32),
+    is_complimentary: bool,
+) -> Result<()> {
+    match inventory.max_tickets_per_customer {
+        Some(max) if has.saturating_add(wanted) > max && !is_complimentary => {
+            let detail = format!(
+                "One customer may have at most {max} tickets of this event: {has} are booked or held, and {wanted} are wanted."
+            );
+            Err(Error::new(ErrorCode::CustomerLimit, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The tickets of some lines together.
+pub(super) fn tickets_in(lines: &[BookingLine]) -> u32 {
+    // At most 10 lines of 10,000.
+    lines.iter().map(|line| line.quantity).sum()
+}
+
 /// Refuses a type that is not sold now. Returns when its sale ends.
 fn check_sales(kind: &TicketType, inventory: &Inventory, now: Timestamp) -> Result<Timestamp> {
     if let Some(open) = kind.sales_open_at.filter(|open| now < *open) {
@@ -182,24 +209,41 @@ pub(super) fn on_sale(inventory: &Inventory) -> Result<()> {
     }
 }
 
-/// Too few of one type: with several on sale, the error names it.
+/// Too few of one type: with several on sale, the error names it. Only those who may see it are told how many are left.
 pub(super) fn not_enough_of(kind: &TicketType, inventory: &Inventory, left: u32) -> Error {
     if inventory.ticket_types.len() == 1 || inventory.available() == 0 {
         return not_enough(left);
     }
-    let detail = match left {
-        0 => format!("{} is sold out.", kind.name),
-        1 => format!("Only 1 ticket of {} is left.", kind.name),
-        left => format!("Only {left} tickets of {} are left.", kind.name),
+    let name = &kind.name;
+    let (told, counted) = match left {
+        0 => (format!("{name} is sold out."), None),
+        1 => (
+            too_few(name),
+            Some(format!("Only 1 ticket of {name} is left.")),
+        ),
+        left => (
+            too_few(name),
+            Some(format!("Only {left} tickets of {name} are left.")),
+        ),
     };
-    Error::new(ErrorCode::NotEnoughTickets, detail).with(Fact::Left(left))
+    refused(left, told, counted)
 }
 
 pub(super) fn not_enough(left: u32) -> Error {
-    let detail = match left {
-        0 => "The event is sold out.".to_owned(),
-        1 => "Only 1 ticket is left.".to_owned(),
-        left => format!("Only {left} tickets are left."),
+    let too_few = || "There are not that many tickets left.".to_owned();
+    let (told, counted) = match left {
+        0 => ("The event is sold out.".to_owned(), None),
+        1 => (too_few(), Some("Only 1 ticket is left.".to_owned())),
+        left => (too_few(), Some(format!("Only {left} tickets are left."))),
     };
-    Error::new(ErrorCode::NotEnoughTickets, detail).with(Fact::Left(left))
+    refused(left, told, counted)
+}
+
+fn too_few(name: &Label) -> String {
+    format!("There are not that many tickets of {name} left.")
+}
+
+fn refused(left: u32, told: String, counted: Option<String>) -> Error {
+    let counted = counted.unwrap_or_else(|| told.clone());
+    Error::new(ErrorCode::NotEnoughTickets, told).hiding_left(left, counted)
 }

@@ -70,7 +70,7 @@ impl GroupPlanner<'_> {
     }
 
     /// Books the tickets of a hold that has ended, at its price. Sales windows and limits of a booking applied when it was made,
-    /// so that only what is left counts, and that the event has not begun.
+    /// so that only what is left counts, what the customer has since, and that the event has not begun.
     fn book_late(&mut self, order: &PaymentOrder, request: &RequestedBooking) -> Result<Booking> {
         on_sale(&self.left)?;
         if self.now >= self.left.starts_at {
@@ -93,6 +93,7 @@ impl GroupPlanner<'_> {
         if wanted > self.left.available() {
             return Err(not_enough(self.left.available()));
         }
+        self.require_within_limit(request, &order.lines)?;
         let hold = order.hold;
         let id = (hold.booking(), self.next_number());
         let booking = Booking {

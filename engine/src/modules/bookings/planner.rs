@@ -16,7 +16,7 @@ use super::{
     claims::ClaimsPlan,
     counters, imports,
     mails::mails_about,
-    orders::{Wanted, confirmed, order},
+    orders::{Wanted, confirmed, order, tickets_in, within_customer_limit},
     planned_causes::cause_of,
     receipts::{add_receipt, receipts_of},
     requests::{BookingIntent, Placement, RequestedBooking, without_accepted},
@@ -32,9 +32,10 @@ use crate::{
         to_millisecond,
     },
     types::{
-        Booking, BookingId, BookingNumber, CheckIn, ClaimUse, EventId, Hold, HoldId, HoldStatus,
-        Inventory, KeyedRequest, NotificationId, NotificationKind, NumberGroup, RecordedAnswer,
-        RecordedRequest, Reference, RequestKey, TenantId, TicketId, TraceParent, UserId,
+        Booking, BookingId, BookingLine, BookingNumber, CheckIn, ClaimUse, EventId, Hold, HoldId,
+        HoldStatus, Inventory, KeyedRequest, NotificationId, NotificationKind, NumberGroup,
+        RecordedAnswer, RecordedRequest, Reference, RequestKey, TenantId, TicketId, TraceParent,
+        UserId,
     },
 };
 
@@ -280,8 +281,23 @@ impl GroupPlanner<'_> {
         self.numbers.number_at(self.bookings.len())
     }
 
+    /// Refuses tickets beyond what one customer may have of the event. What they have is read for each event with such a limit.
+    ///
+    /// # Errors
+    /// `customer-limit`.
+    pub(super) fn require_within_limit(
+        &self,
+        request: &RequestedBooking,
+        lines: &[BookingLine],
+    ) -> Result<()> {
+        let has = self.tickets.get(&request.customer).copied().unwrap_or(0);
+        let tickets = (has, tickets_in(lines));
+        within_customer_limit(&self.left, tickets, request.is_complimentary())
+    }
+
     fn book(&mut self, request: &RequestedBooking, serial: Ulid) -> Result<Booking> {
         let order = order(&self.left, &Wanted::of(request), self.now)?;
+        self.require_within_limit(request, &order.lines)?;
         let id = BookingId::new(self.left.event, request.customer, serial);
         let mut booking = Booking {
             messages: messages(request),
@@ -341,6 +357,7 @@ impl GroupPlanner<'_> {
             .with(Fact::HoldId(open.to_string())));
         }
         let order = order(&self.left, &Wanted::of(request), self.now)?;
+        self.require_within_limit(request, &order.lines)?;
         let account = match request.is_unconfirmed {
             true => {
                 let known = self.unconfirmed.get(&request.customer);

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{
     BookingsModule,
-    orders::{Wanted, order},
+    orders::{Wanted, order, tickets_in, within_customer_limit},
     requests::{BeforePolicies, PolicyInput, RequestedBooking, without_accepted},
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
         repositories::{GroupQuery, GroupSnapshot},
         support::event_queues::{EventKey, EventQueues, Waiting, same_refusal},
     },
-    types::{HoldId, Quote, RequestKey, TenantId, UserId},
+    types::{CustomerLimit, HoldId, Quote, RequestKey, TenantId, UserId},
 };
 
 /// The snapshots that are asked for now.
@@ -92,7 +92,13 @@ impl BookingsModule {
         }
         let now = self.context.now();
         let order = order(inventory, &Wanted::of(request), now)?;
+        let has = snapshot.tickets.get(&request.customer).copied();
+        let has = has.unwrap_or(0);
+        let tickets = (has, tickets_in(&order.lines));
+        within_customer_limit(inventory, tickets, request.is_complimentary())?;
+        let limit = |max| CustomerLimit { max, has };
         Ok(Some(Quote {
+            customer_limit: inventory.max_tickets_per_customer.map(limit),
             event: request.event,
             customer: request.customer,
             lines: order.lines,

@@ -390,26 +390,6 @@ fn named(lines: &[BookLine], inventory: &Inventory) -> Result<Vec<BookLine>> {
 
 /// Refuses customers who need not wait, or would wait in vain.
 fn can_wait(inventory: &Inventory, lines: &[BookLine], now: Timestamp) -> Result<()> {
-    // A cancelled event refuses before anything about its tickets is said.
-    if inventory.status == EventStatus::Published {
-        let types = &inventory.ticket_types;
-        for (index, line) in lines.iter().enumerate() {
-            let kind = line.ticket_type_of(index, types)?;
-            if line.quantity > kind.capacity.min(inventory.total) {
-                return Err(Error::field(
-                    format!("lines[{index}].quantity"),
-                    "The event does not have that many tickets, so waiting is useless.",
-                ));
-            }
-        }
-        let wanted: u32 = lines.iter().map(|line| line.quantity).sum();
-        if wanted > inventory.total {
-            return Err(Error::field(
-                "lines",
-                "The event does not have that many tickets, so waiting is useless.",
-            ));
-        }
-    }
     let wanted = Wanted {
         lines,
         unit_prices_minor: None,
@@ -421,8 +401,36 @@ fn can_wait(inventory: &Inventory, lines: &[BookLine], now: Timestamp) -> Result
             ErrorCode::TicketsAvailable,
             "There are enough tickets: book or hold them.",
         )),
-        Err(error) if error.code() == ErrorCode::NotEnoughTickets => Ok(()),
+        Err(error) if error.code() == ErrorCode::NotEnoughTickets => can_ever_get(inventory, lines),
         Err(error) => Err(error),
+    }
+}
+
+/// Refuses more tickets than there are, and more than one customer may have. Asked last, so that nobody learns a capacity beyond what one
+/// booking may have.
+fn can_ever_get(inventory: &Inventory, lines: &[BookLine]) -> Result<()> {
+    let rule = "The event does not have that many tickets, so waiting is useless.";
+    for (index, line) in lines.iter().enumerate() {
+        let kind = line.ticket_type_of(index, &inventory.ticket_types)?;
+        if line.quantity > kind.capacity.min(inventory.total) {
+            return Err(Error::field(format!("lines[{index}].quantity"), rule));
+        }
+    }
+    let wanted: u32 = lines.iter().map(|line| line.quantity).sum();
+    if wanted > inventory.total {
+        return Err(Error::field("lines", rule));
+    }
+    match inventory.max_tickets_per_customer {
+        Some(max) if wanted > max => Err(Error::field(
+            match lines.len() {
+                1 => "lines[0].quantity",
+                _ => "lines",
+            },
+            format!(
+                "One customer may have at most {max} tickets of this event, so waiting is useless."
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -176,6 +176,7 @@ impl EventsModule {
             bookings: 0,
             ticket_types,
             cancellation_terms: command.cancellation_terms,
+            max_tickets_per_customer: command.max_tickets_per_customer,
             requires_answers: event.details.requires_answers(),
         };
         Ok((event, inventory))
@@ -325,6 +326,7 @@ impl EventsModule {
                 total,
                 ticket_types,
                 cancellation_terms: command.cancellation_terms.clone(),
+                max_tickets_per_customer: command.max_tickets_per_customer,
                 requires_answers: details.requires_answers(),
                 ..inventory.clone()
             },

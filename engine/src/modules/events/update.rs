@@ -100,9 +100,8 @@ impl EventsModule {
             let reminder = event
                 .reminder
                 .map(|reminder| reminders::outbox_entry(tenant, &reminder));
-            let reference = event.details.reference.as_ref();
             let repository = &self.repository;
-            let deleted = repository.delete(tenant, &inventory, reference, reminder.as_ref());
+            let deleted = repository.delete(tenant, (&event, &inventory), reminder.as_ref());
             match deleted.await {
                 // A crash in between leaves rows that name nothing.
                 Ok(()) => return self.repository.remove_team(tenant, id).await,

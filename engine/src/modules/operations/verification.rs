@@ -85,6 +85,14 @@ impl VerificationModule {
             Some(difference) => Some(difference),
             None => self.bookings_differ(&tenant, event).await?,
         };
+        let difference = match difference {
+            Some(difference) => Some(difference),
+            None => {
+                let is_found = self.repository.is_found(&tenant, event).await?;
+                (is_found == Some(false))
+                    .then(|| "it is not found by all its words and its organizer".to_owned())
+            }
+        };
         Ok(Some(EventVerdict {
             tenant,
             event,

@@ -273,12 +273,8 @@ fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQ
     let unconfirmed = ask_accounts(script, tenant, &question.unconfirmed);
     let mut bookings_of = Vec::with_capacity(question.customers.len());
     for customer in &question.customers {
-        let prefix = [
-            tenant.as_str().to_owned(),
-            event.ulid().to_string(),
-            customer.ulid().to_string(),
-        ];
-        bookings_of.push((*customer, script.read_under("booking", prefix)));
+        let place = ask_bookings(script, tenant, (event, *customer));
+        bookings_of.push((*customer, place));
     }
     Places {
         inventory,
@@ -294,6 +290,35 @@ fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQ
         open_holds,
         unconfirmed,
     }
+}
+
+/// Adds the read of a customer's bookings of an event.
+pub(in crate::modules::repositories) fn ask_bookings(
+    script: &mut Script,
+    tenant: &TenantId,
+    (event, customer): (EventId, UserId),
+) -> usize {
+    let prefix = [
+        tenant.as_str().to_owned(),
+        event.ulid().to_string(),
+        customer.ulid().to_string(),
+    ];
+    script.read_under("booking", prefix)
+}
+
+/// The tickets in the bookings that [`ask_bookings`] read.
+pub(in crate::modules::repositories) fn tickets_booked(
+    answers: &mut Answers,
+    place: usize,
+) -> Result<u32> {
+    let mut sum: u32 = 0;
+    for row in answers.rows::<BookingRow>(place)? {
+        let booking = row.into_type()?;
+        if booking.cancelled.is_none() {
+            sum = sum.saturating_add(booking.tickets());
+        }
+    }
+    Ok(sum)
 }
 
 /// Adds a read of rows by id; none if there are no ids.
@@ -398,14 +423,7 @@ type TicketsOf = (HashMap<UserId, u32>, HashMap<UserId, HoldId>);
 fn tickets_of(answers: &mut Answers, places: &Places) -> Result<TicketsOf> {
     let (mut tickets, mut open_holds) = (HashMap::new(), HashMap::new());
     for (customer, index) in &places.bookings_of {
-        let mut sum = 0;
-        for row in answers.rows::<BookingRow>(*index)? {
-            let booking = row.into_type()?;
-            if booking.cancelled.is_none() {
-                sum += booking.tickets();
-            }
-        }
-        tickets.insert(*customer, sum);
+        tickets.insert(*customer, tickets_booked(answers, *index)?);
     }
     for row in rows_at::<OpenHoldRow>(answers, places.open_holds)? {
         let hold = row.hold()?;

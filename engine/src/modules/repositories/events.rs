@@ -5,6 +5,7 @@ use surrealdb::types::SurrealValue;
 
 use super::{
     db::{Answers, Db, Script, StepError},
+    event_words::add_words,
     inventory::{InventoryChange, STALE_INVENTORY, add_change},
     models::{
         EVENT_REFERENCES, EventRow, EventStartRow, EventVersionRow, IdRow, InventoryRow,
@@ -24,7 +25,8 @@ use crate::{
     },
 };
 
-/// An organizer's change: at most 16 rows in one transaction, and the offers of freed tickets.
+/// An organizer's change: at most 16 rows in one transaction, up to 402 of the words by which the event is found, and the offers of freed
+/// tickets.
 #[derive(Debug, Clone)]
 pub(in crate::modules) struct EventStep {
     /// The event as it was read; kept as an old version.
@@ -74,7 +76,7 @@ impl EventsRepository {
         Self { db }
     }
 
-    /// Writes a new event with its inventory and its reminder: at most 9 rows. Fails with the guard [`REFERENCE_TAKEN`].
+    /// Writes a new event with its inventory and its reminder: at most 9 rows, and 201 of the words by which it is found. Fails with the guard [`REFERENCE_TAKEN`].
     pub(in crate::modules) async fn insert(
         &self,
         tenant: &TenantId,
@@ -89,6 +91,7 @@ impl EventsRepository {
         script.push(format!("INSERT INTO event {row} RETURN NONE"));
         let row = script.bind(EventStartRow::of(tenant, event));
         script.push(format!("INSERT INTO event_start {row} RETURN NONE"));
+        add_words(&mut script, tenant, None, Some(event));
         let row = script.bind(InventoryRow::of(tenant, &change.inventory));
         script.push(format!("INSERT INTO inventory {row} RETURN NONE"));
         add_change(&mut script, tenant, change);
@@ -266,6 +269,7 @@ impl EventsRepository {
             let new = script.bind(EventStartRow::of(tenant, &step.after));
             script.push(format!("INSERT IGNORE INTO event_start {new} RETURN NONE"));
         }
+        add_words(&mut script, tenant, Some(&step.before), Some(&step.after));
         if let Some(notification) = &step.changed_notification {
             add_notification_change(&mut script, tenant, notification);
         }
@@ -282,13 +286,12 @@ impl EventsRepository {
         self.db.run(script).await.map(drop)
     }
 
-    /// Deletes an event if it is unchanged: at most 8 rows, its old versions, of which there are few before
+    /// Deletes an event if it is unchanged: at most 8 rows, 201 of its words, its old versions, of which there are few before
     /// any booking, and holds that ended without one. `reminder` is its reminder's outbox entry.
     pub(in crate::modules) async fn delete(
         &self,
         tenant: &TenantId,
-        inventory: &Inventory,
-        reference: Option<&Reference>,
+        (stored, inventory): (&StoredEvent, &Inventory),
         reminder: Option<&OutboxEntry>,
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
@@ -307,6 +310,8 @@ impl EventsRepository {
             inventory.event,
         ));
         script.push(format!("DELETE {start} RETURN NONE"));
+        add_words(&mut script, tenant, Some(stored), None);
+        let reference = stored.details.reference.iter();
         script.remove(reference.map(|one| ReferenceRow::key(EVENT_REFERENCES, tenant, one)));
         if let Some(entry) = reminder {
             remove_outbox(&mut script, std::slice::from_ref(entry));
@@ -326,7 +331,7 @@ impl EventsRepository {
 }
 
 /// Events with their inventories. Both are created and deleted in one transaction, so they have the same keys.
-fn pairs(
+pub(super) fn pairs(
     answers: &mut Answers,
     events: usize,
     inventories: usize,

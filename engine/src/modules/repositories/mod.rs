@@ -15,7 +15,9 @@ mod db;
 mod delivery_admin;
 mod delivery_batches;
 mod erasures;
+mod event_search;
 mod event_teams;
+mod event_words;
 mod events;
 mod guests;
 mod hold_changes;
@@ -44,6 +46,7 @@ mod transfers;
 mod unconfirmed;
 mod users;
 mod verification;
+mod waiters;
 mod waitlist;
 
 pub(in crate::modules) use accounts::{
@@ -96,6 +99,5 @@ pub(in crate::modules) use transfers::TransferStep;
 pub(in crate::modules) use unconfirmed::{STALE_ACCOUNT, UnconfirmedAccount};
 pub(in crate::modules) use users::UsersRepository;
 pub(in crate::modules) use verification::{EventCounters, VerificationRepository};
-pub(in crate::modules) use waitlist::{
-    DueOffer, Offers, Waiter, WaitlistPosition, WaitlistRepository,
-};
+pub(in crate::modules) use waiters::Waiter;
+pub(in crate::modules) use waitlist::{DueOffer, Offers, WaitlistPosition, WaitlistRepository};

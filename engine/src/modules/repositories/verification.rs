@@ -12,8 +12,8 @@ use surrealdb::types::SurrealValue;
 use super::{
     db::{Count, Db, Script, StepError, SystemScope},
     models::{
-        BookingLineRow, BookingNumbersRow, BookingRow, CapacityLedgerRow, ClaimUseRow, IdRow,
-        InventoryRow, ReferenceRow,
+        BookingLineRow, BookingNumbersRow, BookingRow, CapacityLedgerRow, ClaimUseRow, EventRow,
+        EventWordRow, IdRow, InventoryRow, ReferenceRow,
     },
 };
 use crate::{
@@ -137,6 +137,32 @@ impl VerificationRepository {
                 places.first().map_or(0, |row| row.count),
             ),
         }))
+    }
+
+    /// Returns whether an event can be found by all its words and its organizer: at most 201 rows. Words that it does not have do no harm,
+    /// because whoever finds it by one reads it. `None` if it changed meanwhile, or is gone.
+    pub(in crate::modules) async fn is_found(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+    ) -> Result<Option<bool>> {
+        let key = EventRow::key(tenant, event);
+        let mut script = Script::of(tenant);
+        let index = script.read(key.clone());
+        let row: Option<EventRow> = self.db.run_retrying(&script).await?.row(index)?;
+        let Some(event) = row.map(EventRow::into_type).transpose()? else {
+            return Ok(None);
+        };
+        let keys = EventWordRow::keys(tenant, &event);
+        let wanted = keys.len();
+        let mut script = Script::snapshot(tenant);
+        let (words, now) = (script.read_all(keys), script.read(key));
+        let mut answers = self.db.run(script).await?;
+        let found: Vec<EventWordRow> = answers.rows(words)?;
+        let now: Option<EventRow> = answers.row(now)?;
+        let now = now.map(EventRow::into_type).transpose()?;
+        let is_same = now.is_some_and(|now| now.version == event.version);
+        Ok(is_same.then_some(found.len() == wanted))
     }
 
     /// Up to `max` of an event's bookings after one of them.

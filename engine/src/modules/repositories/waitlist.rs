@@ -1,6 +1,6 @@
 //! Storage steps of waiting lists. Called by the bookings and events modules; calls models.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use ulid::Ulid;
@@ -20,17 +20,10 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        DeliveryId, EventId, Hold, HoldId, Inventory, RecordedRequest, TenantId, UserId,
-        WaitlistEntry, WaitlistPass,
+        DeliveryId, EventId, Hold, Inventory, RecordedRequest, TenantId, UserId, WaitlistEntry,
+        WaitlistPass,
     },
 };
-
-/// An entry, and the customer's active hold.
-#[derive(Debug, Clone)]
-pub(in crate::modules) struct Waiter {
-    pub(in crate::modules) entry: WaitlistEntry,
-    pub(in crate::modules) open_hold: Option<HoldId>,
-}
 
 /// The offers of freed tickets: at most 7 rows for each of 50 offers, a pass, 4 of mails, and the time of the next
 /// check.
@@ -66,7 +59,7 @@ pub(in crate::modules) struct WaitlistPosition {
 }
 
 pub(in crate::modules) struct WaitlistRepository {
-    db: Db,
+    pub(super) db: Db,
 }
 
 impl WaitlistRepository {
@@ -83,39 +76,6 @@ impl WaitlistRepository {
         at: Timestamp,
     ) -> Result<()> {
         record_unchanged(&self.db, tenant, step, recorded, at).await
-    }
-
-    /// The first entries of an event's list, at most `max`. For a step they are guarded by the event's inventory: every
-    /// change of a list, and of an active hold, writes it.
-    pub(in crate::modules) async fn first(
-        &self,
-        tenant: &TenantId,
-        event: EventId,
-        max: usize,
-    ) -> Result<Vec<Waiter>> {
-        let entries = self.list(tenant, event, None, max as u32).await?;
-        if entries.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut script = Script::of(tenant);
-        let keys = entries.iter();
-        let keys: Vec<_> = keys
-            .map(|entry| OpenHoldRow::key(tenant, event, entry.customer))
-            .collect();
-        let index = script.read_all(keys);
-        let rows: Vec<OpenHoldRow> = self.db.run_retrying(&script).await?.rows(index)?;
-        let mut open: HashMap<UserId, HoldId> = HashMap::new();
-        for row in rows {
-            let hold = row.hold()?;
-            open.insert(hold.customer(), hold);
-        }
-        Ok(entries
-            .into_iter()
-            .map(|entry| Waiter {
-                open_hold: open.get(&entry.customer).copied(),
-                entry,
-            })
-            .collect())
     }
 
     /// Up to `max` entries of an event after one of them, in order.

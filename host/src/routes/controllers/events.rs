@@ -61,7 +61,8 @@ pub(in crate::routes) async fn create(
 
 /// Lists the events that the caller may see
 ///
-/// In order of creation; with `startsFrom`, `startsBefore` or `sort=startsAt` in order of their beginning. A page may have fewer items than its
+/// Counts are null in events that the caller does not manage: `available` says what is left, as the tenant shows it. All filters go
+/// together. In order of creation; with `startsFrom`, `startsBefore` or `sort=startsAt` in order of their beginning. A page may have fewer items than its
 /// limit, or none, and still have a next page.
 #[utoipa::path(get, path = "/api/events", tag = "events", params(PageParams, EventParams), security((), ("bearer" = [])),
     responses((status = 200, body = PageResponse<EventResponse>), refusals::Restricted))]
@@ -77,7 +78,9 @@ pub(in crate::routes) async fn list(
 /// Shows an event
 ///
 /// Its ETag is its version, which counts organizers' changes. Send it as If-Match with a change. Ticket counters
-/// change without it, so it does not show whether a cached answer is fresh: there is no 304.
+/// change without it, so it does not show whether a cached answer is fresh: there is no 304. Counts are null for callers who do not
+/// manage the event: `available` says what is left, as the tenant shows it. Its organizer, the tenant's owners, managers of its team,
+/// operators, and API keys with `bookings:read` or `events:write` see all counts.
 #[utoipa::path(get, path = "/api/events/{id}", tag = "events", security((), ("bearer" = [])),
     params(("id" = String, Path, description = "Which event")),
     responses((status = 200, body = EventResponse, headers(("ETag" = String))), refusals::Restricted))]

@@ -1,7 +1,7 @@
 //! Quotes.
 
 use axum::{Json as JsonAnswer, extract::State};
-use boxoffice_engine::{Engine, Error, Quote, QuoteTickets};
+use boxoffice_engine::{CustomerLimit, Engine, Error, Quote, QuoteTickets};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -51,9 +51,21 @@ pub(in crate::routes) struct QuoteResponse {
     currency: String,
     /// Texts of the tenant's policies about the prices, for the customer.
     messages: Vec<String>,
+    /// How many tickets of the event the customer may have; null for no limit.
+    customer_limit: Option<CustomerLimitResponse>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     quoted_at: Timestamp,
+}
+
+/// How many tickets of an event one customer may have.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct CustomerLimitResponse {
+    /// The most, in all their bookings and holds.
+    max: u32,
+    /// What they have now.
+    has: u32,
 }
 
 impl From<Quote> for QuoteResponse {
@@ -66,6 +78,8 @@ impl From<Quote> for QuoteResponse {
             total_minor: quote.total_minor,
             currency: quote.currency,
             messages: quote.messages,
+            customer_limit: (quote.customer_limit)
+                .map(|CustomerLimit { max, has }| CustomerLimitResponse { max, has }),
             quoted_at: quote.quoted_at,
         }
     }

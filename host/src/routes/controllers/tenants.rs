@@ -2,8 +2,8 @@
 
 use axum::{Json as JsonAnswer, extract::State, response::IntoResponse as _, response::Response};
 use boxoffice_engine::{
-    EmailAddress, Engine, Label, ReceiptSettings, ReminderLead, Result, Suppression, Tenant,
-    TenantSettings, UpdateTenant,
+    EmailAddress, Engine, Label, ReceiptSettings, ReminderLead, Result, ShownAvailability,
+    Suppression, Tenant, TenantSettings, UpdateTenant,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,10 @@ pub(in crate::routes) struct TenantSettingsResponse {
     confirm_before_booking: bool,
     /// Its receipts.
     receipts: ReceiptSettingsResponse,
+    /// What is told of the tickets that are left to callers who do not manage the event: `exact`, their number; `few-left`, whether
+    /// there are some or few; `yes-no`, whether there are some.
+    #[schema(value_type = choices::ShownAvailability)]
+    shown_availability: &'static str,
 }
 
 impl From<Tenant> for TenantSettingsResponse {
@@ -95,6 +99,7 @@ impl From<Tenant> for TenantSettingsResponse {
             bulk_to_verified_only: settings.bulk_to_verified_only,
             confirm_before_booking: settings.confirm_before_booking,
             receipts: settings.receipts.into(),
+            shown_availability: settings.shown_availability.as_str(),
         }
     }
 }
@@ -148,6 +153,11 @@ pub(in crate::routes) struct TenantSettingsPatchRequest {
     #[schema(value_type = Option<ReceiptSettingsPatchRequest>)]
     #[serde(default)]
     receipts: Patched<ReceiptSettingsPatchRequest>,
+    /// What is told of the tickets that are left to callers who do not manage the event: `exact`, their number; `few-left`, whether
+    /// there are some or few; `yes-no`, whether there are some. Takes effect within a second. Null: `few-left`.
+    #[schema(value_type = Option<choices::ShownAvailability>)]
+    #[serde(default)]
+    shown_availability: Patched<String>,
 }
 
 impl TenantSettingsPatchRequest {
@@ -195,6 +205,11 @@ impl TenantSettingsPatchRequest {
             &mut settings.receipts,
             ReceiptSettings::default(),
             |patch| patch.applied(&receipts),
+        )?;
+        self.shown_availability.write(
+            &mut settings.shown_availability,
+            ShownAvailability::default(),
+            |shown| shown.parse(),
         )?;
         Ok(UpdateTenant {
             expected_version,

@@ -1,5 +1,6 @@
 //! Query parameters: lists have some, other routes none.
 
+mod events;
 mod receipts;
 
 use axum::{
@@ -9,14 +10,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use boxoffice_engine::{
-    CustomerFilter, DeliveryState, EmailAddress, Error, ErrorCode, EventFilter, FailedFilter,
-    Label, PageRequest, PaymentStatus, RefundState, ReplyCode, Result, UserFilter,
+    CustomerFilter, DeliveryState, EmailAddress, Error, ErrorCode, FailedFilter, Label,
+    PageRequest, PaymentStatus, RefundState, ReplyCode, Result, UserFilter,
 };
 use jiff::Timestamp;
 use utoipa::IntoParams;
 
 use super::times::instant;
 use crate::routes::{choices, problem::Problem};
+pub(in crate::routes) use events::{AtEventPage, EventParams};
 pub(in crate::routes) use receipts::{AtReceiptPage, ReceiptParams};
 
 /// Longest cursor that is read; valid ones are far shorter.
@@ -63,49 +65,6 @@ impl<S: Send + Sync> FromRequestParts<S> for AtPage {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         Ok(Self(page_of(&parts.uri)?))
-    }
-}
-
-/// The parameters of a list of events.
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes what is read by name")]
-pub(in crate::routes) struct EventParams {
-    /// Only those in this state: `draft`, `published` or `cancelled`.
-    #[param(value_type = Option<choices::EventStatus>)]
-    status: Option<String>,
-    /// Only those that begin at this time (RFC 3339) or later.
-    #[param(format = DateTime, rename = "startsFrom")]
-    starts_from: Option<String>,
-    /// Only those that begin before this time (RFC 3339).
-    #[param(format = DateTime, rename = "startsBefore")]
-    starts_before: Option<String>,
-    /// The ascending order: `createdAt` or `startsAt`. The default is `startsAt` if one of the times is given,
-    /// else by `createdAt`.
-    #[param(value_type = Option<choices::EventSort>)]
-    sort: Option<String>,
-}
-
-/// The requested page of events, and the filter.
-#[derive(Debug)]
-pub(in crate::routes) struct AtEventPage(
-    pub(in crate::routes) PageRequest,
-    pub(in crate::routes) EventFilter,
-);
-
-impl<S: Send + Sync> FromRequestParts<S> for AtEventPage {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let names = ["status", "startsFrom", "startsBefore", "sort"];
-        let (page, [status, from, before, sort]) = page_with(&parts.uri, names)?;
-        let filter = EventFilter {
-            status: status.map(|status| status.parse()).transpose()?,
-            starts_from: from.map(|at| moment(&at, "startsFrom")).transpose()?,
-            starts_before: before.map(|at| moment(&at, "startsBefore")).transpose()?,
-            sort: sort.map(|sort| sort.parse()).transpose()?,
-        };
-        Ok(Self(page, filter))
     }
 }
 

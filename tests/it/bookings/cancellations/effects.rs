@@ -112,6 +112,7 @@ async fn two_hosts_cancel_each_ticket_once() {
         .show(&organizer, event.id)
         .await
         .expect("the event")
+        .event
         .tickets_sold;
     assert_eq!(cancelled + left, 20);
     assert_eq!(left == 0, after.cancelled.is_some());

@@ -119,7 +119,7 @@ async fn captures_race_with_two_hosts_that_expire() {
         assert_eq!(sums(&paid.await), [PRICE, PRICE, 0, 0, 0, 0]);
     }
     let seen = engine.events().show(&organizer, event.id).await;
-    let seen = seen.expect("the event");
+    let seen = seen.expect("the event").event;
     let counters = (seen.tickets_sold as usize, seen.tickets_held);
     assert_eq!(counters, (PAYMENTS, 0));
     assert_verified(&engine).await;
@@ -156,7 +156,10 @@ async fn captures_of_one_payment_race_at_two_hosts() {
         assert_eq!(paid.notices.len(), 2);
     }
     let seen = hosts[1].events().show(&organizer, event.id).await;
-    assert_eq!(seen.expect("the event").tickets_sold as usize, PAYMENTS);
+    assert_eq!(
+        seen.expect("the event").event.tickets_sold as usize,
+        PAYMENTS
+    );
     assert_verified(&hosts[1]).await;
 }
 

@@ -180,7 +180,7 @@ async fn cancellations_make_the_refund_of_a_paid_booking_due() {
 
     let events = sale.platform.engine.events();
     let seen = events.show(&sale.organizer, event.id).await;
-    let version = seen.expect("the event").version;
+    let version = seen.expect("the event").event.version;
     let cancelled = events
         .cancel(&sale.organizer, event.id, Some(version))
         .await;

@@ -159,7 +159,7 @@ impl Sale {
     async fn sold(&self, event: &Event) -> (u32, u32) {
         let events = self.platform.engine.events();
         let seen = events.show(&self.organizer, event.id).await;
-        let seen = seen.expect("the event");
+        let seen = seen.expect("the event").event;
         (seen.tickets_sold, seen.tickets_held)
     }
 

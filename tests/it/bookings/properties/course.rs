@@ -119,7 +119,7 @@ impl Run<'_> {
         });
         let events = self.world.engine().events();
         let now = events.show(&self.world.organizer, self.event.id).await;
-        let now = now.expect("the event is there");
+        let now = now.expect("the event is there").event;
         let command = UpdateEvent {
             event: now.id,
             expected_version: now.version,
@@ -128,6 +128,7 @@ impl Run<'_> {
             ticket_types: ticket_types.collect(),
             total_tickets: wanted,
             cancellation_terms: now.cancellation_terms,
+            max_tickets_per_customer: now.max_tickets_per_customer,
             notify_customers: Some(false),
         };
         let resized = events.update(&self.world.organizer, command).await;
@@ -175,7 +176,7 @@ impl Run<'_> {
         let events = self.world.engine().events();
         wait_for(Patience::WORK, "due holds to end", || async {
             let seen = events.show(&self.world.organizer, self.event.id).await;
-            let seen = seen.expect("the event is there");
+            let seen = seen.expect("the event is there").event;
             ((seen.tickets_held, seen.waiting as usize) == expected).then_some(())
         })
         .await;
@@ -186,7 +187,7 @@ impl Run<'_> {
     pub(super) async fn compare(&self) -> Result<(), TestCaseError> {
         let events = self.world.engine().events();
         let seen = events.show(&self.world.organizer, self.event.id).await;
-        let seen = seen.expect("the event is there");
+        let seen = seen.expect("the event is there").event;
         let of_types = |count: fn(&boxoffice_engine::TicketType) -> u32| -> Vec<u32> {
             seen.ticket_types.iter().map(count).collect()
         };

@@ -94,6 +94,7 @@ impl Context {
                 refund_percent: CUSTOMERS_SHARE as u32,
             }])
             .expect("terms"),
+            max_tickets_per_customer: None,
         };
         let events = self.engine().events();
         events

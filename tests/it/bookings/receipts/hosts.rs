@@ -153,7 +153,7 @@ async fn a_program_that_is_killed_while_it_numbers_leaves_no_gap() {
     door = program.client().tenant("demo");
     let owner = door.login("owen@example.org").await.client;
     let all = wait_for(Patience::WORK, "all receipts to be numbered", || async {
-        let sold = door
+        let sold = owner
             .get(&format!("/api/events/{}", text(&event["id"])))
             .await;
         let sold = sold.expect(200)["ticketsSold"].as_u64().expect("a count");

@@ -148,6 +148,7 @@ async fn two_hosts_offer_each_ticket_once() {
     // Each who waits confirms, releases, or lets the offer end; some exactly when it is due.
     let accepted = join_all(people.iter().enumerate().map(|(index, person)| {
         let (host, all_cancelled) = (hosts[index % 2].clone(), &all_cancelled);
+        let organizer = &organizer;
         async move {
             let found = wait_for(Patience::WORK, "an offer, or nobody to wait", || async {
                 if let Some(hold) = offered(&host, person, event).await {
@@ -158,8 +159,12 @@ async fn two_hosts_offer_each_ticket_once() {
                     _ => {
                         // With nothing left to be cancelled and nothing held, nothing will become free any more.
                         let is_over = all_cancelled.load(Ordering::SeqCst);
-                        let seen = host.events().show(person, event).await.expect("the event");
-                        (is_over && seen.tickets_held == 0).then_some(None)
+                        let seen = host
+                            .events()
+                            .show(organizer, event)
+                            .await
+                            .expect("the event");
+                        (is_over && seen.event.tickets_held == 0).then_some(None)
                     }
                 }
             });
@@ -192,11 +197,11 @@ async fn two_hosts_offer_each_ticket_once() {
     let events = hosts[0].events();
     wait_for(Patience::WORK, "the last offers to end", || async {
         let seen = events.show(&organizer, event).await.expect("the event");
-        (seen.tickets_held == 0).then_some(())
+        (seen.event.tickets_held == 0).then_some(())
     })
     .await;
     let seen = events.show(&organizer, event).await.expect("the event");
-    assert_eq!(seen.tickets_sold, sold);
+    assert_eq!(seen.event.tickets_sold, sold);
     assert!(sold <= TICKETS);
     assert_verified(&hosts[1]).await;
     for worker in workers {

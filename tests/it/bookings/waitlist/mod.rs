@@ -336,7 +336,7 @@ async fn a_list_is_bounded_and_a_cancelled_event_offers_nothing() {
         .await
         .expect("as it is");
     let seen = events.show(&organizer, event).await.expect("the event");
-    assert_eq!((seen.tickets_held, seen.waiting), (0, 2));
+    assert_eq!((seen.event.tickets_held, seen.event.waiting), (0, 2));
     waitlist
         .leave(&people[1], event)
         .await

@@ -65,6 +65,7 @@ async fn policies_decide_at_acceptance_and_a_no_passes_the_tickets_on() {
         }],
         total_tickets: None,
         cancellation_terms: Default::default(),
+        max_tickets_per_customer: None,
         notify_customers: Some(false),
     };
     let events = platform.engine.events();

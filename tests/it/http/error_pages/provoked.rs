@@ -220,6 +220,9 @@ impl Stage {
         seen.note(self.book(&event, 2).await, 409, "not-enough-tickets");
         let open = self.event(json!({})).await;
         seen.note(self.book(&open, 5).await, 409, "policy-rejected");
+        let limited = self.event(json!({"maxTicketsPerCustomer": 3})).await;
+        self.book(&limited, 2).await.expect(201);
+        seen.note(self.book(&limited, 2).await, 409, "customer-limit");
     }
 
     async fn holds(&self, seen: &mut Seen) {

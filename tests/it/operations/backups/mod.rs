@@ -215,6 +215,8 @@ async fn back_up_and_restore(source: Config, target: Config, folder: &TempFolder
             .problem(401, "session-ended");
     }
     check_bookings(&door, &house.customers[..BUYERS], &before).await;
+    let found = door.get("/api/events?q=jazz&location=second").await;
+    assert_eq!(found.expect(200)["items"][0]["id"], house.event["id"]);
     let buyer = door.login(&house.customers[0].email).await;
     check_release(&host, &buyer, &house.event, || {
         assert_eq!(mails_by_id(&smtp), sent, "no mail before the release");

@@ -331,6 +331,7 @@ impl LoadFixture {
             ticket_types: vec![NewTicketType::general(10_000_000)],
             total_tickets: None,
             cancellation_terms: Default::default(),
+            max_tickets_per_customer: None,
             notify_customers: None,
         };
         let change = engine.events().update(&self.organizer, command).await?;

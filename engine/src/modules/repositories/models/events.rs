@@ -298,6 +298,7 @@ pub(in crate::modules::repositories) struct InventoryRow {
     bookings: u64,
     ticket_types: Vec<TicketTypeRow>,
     cancellation_terms: Option<Vec<CancellationStepRow>>,
+    max_tickets_per_customer: Option<u32>,
     /// `None` if a booking needs no answers.
     requires_answers: Option<bool>,
 }
@@ -386,6 +387,7 @@ impl InventoryRow {
                 .map(TicketTypeRow::of)
                 .collect(),
             cancellation_terms: terms_row(&inventory.cancellation_terms),
+            max_tickets_per_customer: inventory.max_tickets_per_customer,
             requires_answers: inventory.requires_answers.then_some(true),
         }
     }
@@ -410,6 +412,7 @@ impl InventoryRow {
                 .map(TicketTypeRow::into_type)
                 .collect::<Result<_>>()?,
             cancellation_terms: terms_of(self.cancellation_terms),
+            max_tickets_per_customer: self.max_tickets_per_customer,
             requires_answers: self.requires_answers.unwrap_or_default(),
         })
     }

@@ -10,6 +10,7 @@ mod claims;
 mod delivery_admin;
 mod delivery_batches;
 mod erasures;
+mod event_words;
 mod events;
 mod holds;
 mod idempotency;
@@ -47,6 +48,7 @@ pub(in crate::modules::repositories) use delivery_batches::{
     BatchProgress, DeliveryBatchRow, FirstRecipientRow, is_open,
 };
 pub(in crate::modules::repositories) use erasures::{ErasureDueRow, ErasureRow};
+pub(in crate::modules::repositories) use event_words::EventWordRow;
 pub(in crate::modules::repositories) use events::{
     EventRow, EventStartRow, EventVersionRow, InventoryRow, OldTermsRow,
 };

@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     error::Result,
-    types::{EmailAddress, Label, ReminderLead, Tenant, TenantId, TenantSettings},
+    types::{
+        EmailAddress, Label, ReminderLead, ShownAvailability, Tenant, TenantId, TenantSettings,
+    },
 };
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -29,6 +31,8 @@ pub(in crate::modules::repositories) struct TenantRow {
     /// `None` for the default settings.
     receipts: Option<ReceiptSettingsRow>,
     receipts_since: Option<i64>,
+    /// `None` for the default.
+    shown_availability: Option<String>,
 }
 
 impl TenantRow {
@@ -64,6 +68,9 @@ impl TenantRow {
             confirm_before_booking: tenant.settings.confirm_before_booking,
             receipts: ReceiptSettingsRow::of(&tenant.settings.receipts),
             receipts_since: tenant.receipts_since.map(millisecond),
+            shown_availability: (tenant.settings.shown_availability
+                != ShownAvailability::default())
+            .then(|| tenant.settings.shown_availability.as_str().to_owned()),
         }
     }
 
@@ -82,6 +89,8 @@ impl TenantRow {
                 bulk_to_verified_only: self.bulk_to_verified_only,
                 confirm_before_booking: self.confirm_before_booking,
                 receipts: ReceiptSettingsRow::into_type(self.receipts),
+                shown_availability: (self.shown_availability)
+                    .map_or(Ok(ShownAvailability::default()), |shown| shown.parse())?,
             },
             receipts_since: self.receipts_since.map(at_millisecond).transpose()?,
             mail_from: self.mail_from.map(EmailAddress::stored),

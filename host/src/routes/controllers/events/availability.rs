@@ -9,12 +9,12 @@ use axum::{
     },
     response::{IntoResponse as _, Response},
 };
-use boxoffice_engine::{Availability, Engine, EventId, EventStatus, TypeAvailability};
+use boxoffice_engine::{Availability, Engine, EventId, TypeAvailability};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Answer;
+use super::{Answer, responses::AvailableResponse};
 use crate::routes::{
     choices,
     extract::{AsCaller, Id},
@@ -33,8 +33,8 @@ pub(in crate::routes) struct AvailabilityResponse {
     /// The moment.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// Tickets that are left of all types together.
-    left: u32,
+    /// What is left of all types together.
+    available: AvailableResponse,
     /// Its ticket types, in their order.
     ticket_types: Vec<TypeAvailabilityResponse>,
 }
@@ -50,8 +50,8 @@ pub(in crate::routes) struct TypeAvailabilityResponse {
     /// `open`, `sold-out`, `not-yet` or `over`.
     #[schema(value_type = choices::SaleState)]
     state: &'static str,
-    /// Tickets that are left of it, and of the event.
-    left: u32,
+    /// What is left of it, and of the event.
+    available: AvailableResponse,
     /// Price of one ticket before any policy, in minor units.
     price_minor: u32,
     /// When its sale begins; null if it has no beginning.
@@ -69,7 +69,7 @@ impl From<Availability> for AvailabilityResponse {
             event_id: availability.event.to_string(),
             status: availability.status.as_str(),
             at: availability.at,
-            left: availability.left,
+            available: availability.available.into(),
             ticket_types: types.map(TypeAvailabilityResponse::from).collect(),
         }
     }
@@ -81,7 +81,7 @@ impl From<TypeAvailability> for TypeAvailabilityResponse {
             id: kind.id.to_string(),
             name: kind.name.to_string(),
             state: kind.state.as_str(),
-            left: kind.left,
+            available: kind.available.into(),
             price_minor: kind.price_minor,
             sales_open_at: kind.sales_open_at,
             sales_close_at: kind.sales_close_at,
@@ -91,7 +91,8 @@ impl From<TypeAvailability> for TypeAvailabilityResponse {
 
 /// Shows what is left of an event, and what can be booked now
 ///
-/// Before policies are asked. Proxies may keep the answer for a second, unless it is of a draft: many may ask often.
+/// Before policies are asked. Proxies may keep the answer for a second, because many may ask often; not that of a draft, and none that
+/// tells more than everybody is told.
 #[utoipa::path(get, path = "/api/events/{id}/availability", tag = "events", security((), ("bearer" = [])), operation_id = "availability",
     params(("id" = String, Path, description = "Which event")),
     responses((status = 200, body = AvailabilityResponse), refusals::Restricted))]
@@ -101,12 +102,14 @@ pub(in crate::routes) async fn show(
     Id(event): Id<EventId>,
 ) -> Answer<Response> {
     let availability = engine.events().availability(&caller, event).await?;
-    let is_public = availability.status != EventStatus::Draft;
+    let is_public = availability.is_public;
     let mut response = JsonAnswer(AvailabilityResponse::from(availability)).into_response();
     if is_public {
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
-        headers.append(VARY, HeaderValue::from_static("X-Tenant"));
+        // Those who manage the event are told more, and must not get what a cache keeps for everybody.
+        let vary = HeaderValue::from_static("X-Tenant, Authorization, Cookie");
+        headers.append(VARY, vary);
     }
     Ok(response)
 }

@@ -64,6 +64,10 @@ pub(in crate::routes) struct EventPatchRequest {
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000_000, example = 100)]
     #[serde(default)]
     total_tickets: Patched<Whole<u32>>,
+    /// Most tickets of the event that one customer may have, in all their bookings and holds. Applies to new ones. Null: no limit.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000, example = 4)]
+    #[serde(default)]
+    max_tickets_per_customer: Patched<Whole<u32>>,
     /// Until when customers may cancel, and what is refunded: the whole list of up to 10 steps. Null: a full refund
     /// until the event begins.
     #[schema(value_type = Option<Vec<CancellationStepRequest>>)]
@@ -120,6 +124,11 @@ impl EventPatchRequest {
             &mut command.cancellation_terms,
             CancellationTerms::default(),
             |steps| terms(steps),
+        )?;
+        self.max_tickets_per_customer.write(
+            &mut command.max_tickets_per_customer,
+            None,
+            |Whole(max)| Ok(Some(*max)),
         )?;
         self.notify_customers
             .write(&mut command.notify_customers, None, |told| Ok(Some(*told)))?;
@@ -256,6 +265,7 @@ mod tests {
                 metadata: Metadata::default(),
             }],
             cancellation_terms: CancellationTerms::default(),
+            max_tickets_per_customer: None,
             currency: "EUR".to_owned(),
             reminder: None,
             created_at: Timestamp::UNIX_EPOCH,

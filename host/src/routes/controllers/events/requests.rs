@@ -53,6 +53,9 @@ pub(in crate::routes) struct CreateEventRequest {
     total_tickets: Option<Whole<u32>>,
     /// Its ticket types: 1 to 50.
     ticket_types: Option<Vec<TicketTypeRequest>>,
+    /// Most tickets of the event that one customer may have, in all their bookings and holds. Null: no limit.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000, example = 4)]
+    max_tickets_per_customer: Option<Whole<u32>>,
     /// Until when customers may cancel, and what is refunded: up to 10 steps, each nearer to the event and with a smaller refund than
     /// the one before. Empty: only the organizer cancels. The default is a full refund until the event begins.
     cancellation_terms: Option<Vec<CancellationStepRequest>>,
@@ -103,6 +106,9 @@ pub(in crate::routes) struct ReplaceEventRequest {
     total_tickets: Option<Whole<u32>>,
     /// Its ticket types: 1 to 50. A type that was ever booked must be among them, with its `id`.
     ticket_types: Vec<ReplaceTicketTypeRequest>,
+    /// Most tickets of the event that one customer may have, in all their bookings and holds. Null: no limit.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000, example = 4)]
+    max_tickets_per_customer: Option<Whole<u32>>,
     /// Until when customers may cancel, and what is refunded: up to 10 steps, each nearer to the event and with a smaller refund than
     /// the one before. Empty: only the organizer cancels. The default is a full refund until the event begins.
     cancellation_terms: Option<Vec<CancellationStepRequest>>,
@@ -159,6 +165,7 @@ impl ReplaceEventRequest {
             status: Some(self.status),
             total_tickets: self.total_tickets,
             ticket_types: Some(types),
+            max_tickets_per_customer: self.max_tickets_per_customer,
             cancellation_terms: self.cancellation_terms,
             reference: self.reference,
             metadata: self.metadata,
@@ -171,6 +178,7 @@ impl ReplaceEventRequest {
             mut ticket_types,
             total_tickets,
             cancellation_terms,
+            max_tickets_per_customer,
         } = said.command()?;
         for (index, (kind, id)) in ticket_types.iter_mut().zip(ids).enumerate() {
             let id = id.as_deref().map(str::parse).transpose();
@@ -185,6 +193,7 @@ impl ReplaceEventRequest {
             ticket_types,
             total_tickets,
             cancellation_terms,
+            max_tickets_per_customer,
             notify_customers: self.notify_customers,
         })
     }
@@ -207,6 +216,7 @@ impl CreateEventRequest {
                 Some(steps) => terms(steps)?,
                 None => CancellationTerms::default(),
             },
+            max_tickets_per_customer: self.max_tickets_per_customer.map(|Whole(max)| max),
         })
     }
 

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use boxoffice_engine::{CancellationStep, Event, EventChange, EventReminder, Reminder, TicketType};
+use boxoffice_engine::{
+    Available, CancellationStep, Event, EventChange, EventReminder, Reminder, SeenEvent, TicketType,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -42,21 +44,27 @@ pub(in crate::routes) struct EventResponse {
     reminder_minutes: Option<u32>,
     /// Its newest reminder: the scheduled one, or else the last that was sent; null if there is none.
     reminder: Option<ReminderResponse>,
+    /// The user who organizes it, by whom lists can be filtered; null if a program made it.
+    organizer_id: Option<String>,
     /// `draft`, `published` or `cancelled`.
     #[schema(value_type = choices::EventStatus)]
     status: &'static str,
-    /// Tickets that can be sold in all.
-    total_tickets: u32,
-    /// Tickets sold.
-    tickets_sold: u32,
-    /// Tickets in holds.
-    tickets_held: u32,
-    /// Customers on the waiting list.
-    waiting: u32,
+    /// What is left of all types together.
+    available: AvailableResponse,
+    /// Tickets that can be sold in all; null for callers who do not manage the event.
+    total_tickets: Option<u32>,
+    /// Tickets sold; null for callers who do not manage the event.
+    tickets_sold: Option<u32>,
+    /// Tickets in holds; null for callers who do not manage the event.
+    tickets_held: Option<u32>,
+    /// Customers on the waiting list; null for callers who do not manage the event.
+    waiting: Option<u32>,
     /// ISO 4217 code of all its amounts.
     currency: String,
     /// Its ticket types.
     ticket_types: Vec<TicketTypeResponse>,
+    /// Most tickets of the event that one customer may have, in all their bookings and holds; null for no limit.
+    max_tickets_per_customer: Option<u32>,
     /// Until when customers may cancel, and what is refunded; the earliest step first. Empty: only the organizer cancels.
     cancellation_terms: Vec<CancellationStepResponse>,
     /// The platform's own name of it, unique within the tenant; null if it has none.
@@ -74,6 +82,27 @@ pub(in crate::routes) struct EventResponse {
     /// When an organizer last changed it.
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
+}
+
+/// What is left of an event or a ticket type, whether its sale has begun or not.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::routes) struct AvailableResponse {
+    /// `yes`, `few` or `no`. Few are at most a tenth of the capacity, rounded up, and at most 100; a tenant may show them as `yes`. `no`
+    /// also if fewer are left than one booking must have, or the event was cancelled.
+    #[schema(value_type = choices::TicketsLeft)]
+    state: &'static str,
+    /// The number of tickets; null for callers who do not manage the event, unless the tenant's `shownAvailability` is `exact`.
+    left: Option<u32>,
+}
+
+impl From<Available> for AvailableResponse {
+    fn from(available: Available) -> Self {
+        Self {
+            state: available.state.as_str(),
+            left: available.left,
+        }
+    }
 }
 
 /// A reminder of an event.
@@ -95,12 +124,14 @@ pub(in crate::routes) struct TicketTypeResponse {
     id: String,
     /// Its name.
     name: String,
-    /// Tickets of this type that can be sold.
-    capacity: u32,
-    /// Tickets of this type that are sold.
-    sold: u32,
-    /// Tickets of this type in holds.
-    held: u32,
+    /// What is left of it, and of the event.
+    available: AvailableResponse,
+    /// Tickets of this type that can be sold; null for callers who do not manage the event.
+    capacity: Option<u32>,
+    /// Tickets of this type that are sold; null for callers who do not manage the event.
+    sold: Option<u32>,
+    /// Tickets of this type in holds; null for callers who do not manage the event.
+    held: Option<u32>,
     /// Price of one ticket, in minor units.
     price_minor: u32,
     /// When its sale begins, if not at once.
@@ -167,7 +198,17 @@ impl From<EventReminder> for ReminderResponse {
 }
 
 impl From<Event> for EventResponse {
+    /// As those who manage the event see it.
     fn from(event: Event) -> Self {
+        SeenEvent::managed(event).into()
+    }
+}
+
+impl From<SeenEvent> for EventResponse {
+    fn from(seen: SeenEvent) -> Self {
+        let counted = |count: u32| seen.has_counts.then_some(count);
+        let event = seen.event;
+        let types = event.ticket_types.into_iter().zip(seen.types_available);
         let details = event.details;
         Self {
             id: event.id.to_string(),
@@ -180,17 +221,18 @@ impl From<Event> for EventResponse {
             location: details.location.map(|location| location.to_string()),
             reminder_minutes: reminder_minutes(details.reminder),
             reminder: event.reminder.map(ReminderResponse::from),
+            organizer_id: event.organizer.map(|user| user.to_string()),
             status: event.status.as_str(),
-            total_tickets: event.total_tickets,
-            tickets_sold: event.tickets_sold,
-            tickets_held: event.tickets_held,
-            waiting: event.waiting,
+            available: seen.available.into(),
+            total_tickets: counted(event.total_tickets),
+            tickets_sold: counted(event.tickets_sold),
+            tickets_held: counted(event.tickets_held),
+            waiting: counted(event.waiting),
             currency: event.currency,
-            ticket_types: event
-                .ticket_types
-                .into_iter()
-                .map(TicketTypeResponse::from)
+            ticket_types: types
+                .map(|(one, available)| TicketTypeResponse::of(one, available, seen.has_counts))
                 .collect(),
+            max_tickets_per_customer: event.max_tickets_per_customer,
             cancellation_terms: event
                 .cancellation_terms
                 .steps()
@@ -207,14 +249,16 @@ impl From<Event> for EventResponse {
     }
 }
 
-impl From<TicketType> for TicketTypeResponse {
-    fn from(one: TicketType) -> Self {
+impl TicketTypeResponse {
+    fn of(one: TicketType, available: Available, has_counts: bool) -> Self {
+        let counted = |count: u32| has_counts.then_some(count);
         Self {
             id: one.id.to_string(),
             name: one.name.to_string(),
-            capacity: one.capacity,
-            sold: one.sold,
-            held: one.held,
+            available: available.into(),
+            capacity: counted(one.capacity),
+            sold: counted(one.sold),
+            held: counted(one.held),
             price_minor: one.price_minor,
             sales_open_at: one.sales_open_at,
             sales_close_at: one.sales_close_at,
@@ -223,6 +267,15 @@ impl From<TicketType> for TicketTypeResponse {
             tax_basis_points: one.tax_basis_points,
             metadata: metadata_response(&one.metadata),
         }
+    }
+}
+
+impl TicketTypeResponse {
+    /// One type of an event, by its place.
+    pub(super) fn at(mut seen: SeenEvent, index: usize) -> Self {
+        // The engine keeps the order of the types that an update names.
+        let one = seen.event.ticket_types.swap_remove(index);
+        Self::of(one, seen.types_available[index], seen.has_counts)
     }
 }
 

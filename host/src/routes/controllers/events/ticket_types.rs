@@ -12,7 +12,7 @@ use axum::{
 };
 use boxoffice_engine::{
     Caller, Engine, Error, ErrorCode, Event, EventId, Label, Metadata, NewTicketType, Result,
-    TicketType, TicketTypeId, UpdateEvent,
+    SeenEvent, TicketTypeId, UpdateEvent,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -149,9 +149,9 @@ pub(in crate::routes) async fn show(
     AsCaller(caller): AsCaller,
     Ids(event, kind): Ids<EventId, TicketTypeId>,
 ) -> Answer<Response> {
-    let event = engine.events().show(&caller, event).await?;
-    let index = index_of(&event, &kind)?;
-    Ok(shown(event, index))
+    let seen = engine.events().show(&caller, event).await?;
+    let index = index_of(&seen.event, &kind)?;
+    Ok(shown(seen, index))
 }
 
 /// Adds a ticket type to an event
@@ -174,9 +174,10 @@ pub(in crate::routes) async fn create(
     // It is the last one.
     let index = changed.ticket_types.len() - 1;
     let version = changed.version;
-    let kind = type_at(changed, index);
-    let location = format!("{prefix}/api/events/{event}/ticket-types/{}", kind.id);
-    let response = created(&location, TicketTypeResponse::from(kind));
+    let kind = &changed.ticket_types[index].id;
+    let location = format!("{prefix}/api/events/{event}/ticket-types/{kind}");
+    let kind = TicketTypeResponse::at(SeenEvent::managed(changed), index);
+    let response = created(&location, kind);
     Ok(with_etag(version, response))
 }
 
@@ -201,7 +202,7 @@ pub(in crate::routes) async fn merge(
     let mut update = UpdateEvent::of(&current);
     patch.write(&mut update.ticket_types[index])?;
     let changed = change(&engine, &caller, &seen, update).await?;
-    Ok(shown(changed, index))
+    Ok(shown(SeenEvent::managed(changed), index))
 }
 
 /// Deletes a ticket type that nobody ever booked or held
@@ -352,13 +353,8 @@ fn index_of(event: &Event, kind: &TicketTypeId) -> Result<usize> {
     })
 }
 
-fn type_at(mut event: Event, index: usize) -> TicketType {
-    // The engine keeps the order of the types that an update names.
-    event.ticket_types.swap_remove(index)
-}
-
-fn shown(event: Event, index: usize) -> Response {
-    let version = event.version;
-    let kind = TicketTypeResponse::from(type_at(event, index));
+fn shown(seen: SeenEvent, index: usize) -> Response {
+    let version = seen.event.version;
+    let kind = TicketTypeResponse::at(seen, index);
     with_etag(version, JsonAnswer(kind).into_response())
 }

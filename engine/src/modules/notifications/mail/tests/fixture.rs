@@ -248,6 +248,7 @@ fn event() -> Event {
             metadata: Default::default(),
         }],
         cancellation_terms: CancellationTerms::default(),
+        max_tickets_per_customer: None,
         currency: "EUR".to_owned(),
         reminder: None,
         created_at: Timestamp::UNIX_EPOCH,
