@@ -111,7 +111,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Sets the links in mails. Without them bulk mails have no link to unsubscribe.
+    /// Sets the links in mails. Without them bulk mails have no link to unsubscribe, and nobody gets one to their tickets.
     #[must_use]
     pub fn links(mut self, links: impl Links) -> Self {
         self.links = Some(Arc::new(links));

@@ -65,7 +65,7 @@ pub use builder::{EngineBuilder, check_backup};
 pub use counters::Counts;
 pub use engine::Engine;
 pub use error::{Error, ErrorCode, ErrorKind, Fact, Faults, Result};
-pub use modules::{Backup, FailedCall, PluginLogEntry};
+pub use modules::{Backup, FailedCall, PluginLogEntry, qr_code_png, qr_code_svg};
 pub use request::in_request;
 pub use settings::{BookingSettings, DeliverySettings, Limits, Settings, Store, WorkerSettings};
 pub use types::*;

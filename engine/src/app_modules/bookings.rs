@@ -5,6 +5,7 @@
 mod changes;
 mod details;
 mod holds;
+mod own_tickets;
 mod policy_check;
 mod quotes;
 mod sales;

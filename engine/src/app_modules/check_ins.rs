@@ -191,7 +191,8 @@ impl CheckIns {
     }
 
     /// Lists a booking's tickets by number, for those who may see the booking. Only its customer and the
-    /// tenant's own programs get the codes; of tickets that the customer gave to somebody else, programs alone.
+    /// tenant's own programs get the codes and the link to the tickets; of tickets that the customer gave to somebody else, programs
+    /// alone.
     ///
     /// # Errors
     /// `not-found`, `field-invalid` for a broken cursor.
@@ -220,19 +221,16 @@ impl CheckIns {
         if after.is_some_and(|after| after.booking != booking) {
             return Err(PageRequest::not_a_cursor());
         }
-        let codes = self.0.ticket_codes.as_ref();
         // Whoever has a code comes in: no API key gets them, as no owner does.
         let is_platform = caller.role() == Role::Platform && caller.api_key_id().is_none();
-        let codes = codes.filter(|_| own || is_platform);
         let first = after.map_or(0, |after| after.number).saturating_add(1);
         let tickets = (first..=found.numbers()).filter_map(|number| found.ticket(number));
         let tickets = tickets.take(page.limit as usize + 1).map(|ticket| {
             let number = ticket.id.number;
             let is_theirs = is_platform || found.owner_of(number) == found.customer;
-            let codes = codes.filter(|_| is_theirs);
-            Ticket {
-                code: codes.map(|codes| codes.code(tenant, found.issued(number))),
-                ..ticket
+            match (own || is_platform) && is_theirs {
+                true => self.0.with_code(tenant, &found, ticket),
+                false => ticket,
             }
         });
         Ok(page.cut(tickets.collect(), |ticket| ticket.id.to_string()))

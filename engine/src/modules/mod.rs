@@ -24,6 +24,7 @@ mod receipts;
 mod repositories;
 mod support;
 mod tenants;
+mod tickets;
 mod users;
 
 use std::sync::Arc;
@@ -71,6 +72,8 @@ pub(crate) use plugins::{
 pub(crate) use receipts::ReceiptsModule;
 pub(crate) use repositories::Closing;
 pub(crate) use tenants::TenantsModule;
+pub(crate) use tickets::BookingOfReader;
+pub use tickets::qr_code::{qr_code_png, qr_code_svg};
 pub(crate) use users::accounts::link_owner;
 pub(crate) use users::api_keys::{API_KEY_PREFIX, ApiKeysModule};
 pub(crate) use users::roles::require_not_suspended;

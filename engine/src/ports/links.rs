@@ -1,6 +1,6 @@
 //! The port for links in mails that lead back to the platform. Without it mails have no such links.
 
-use crate::types::{AccountLink, EmailAddress, NotificationKind, TenantId, UserId};
+use crate::types::{AccountLink, BookingId, EmailAddress, NotificationKind, TenantId, UserId};
 
 /// Makes links that work without signing in.
 pub trait Links: Send + Sync + 'static {
@@ -21,4 +21,9 @@ pub trait Links: Send + Sync + 'static {
     /// [`Users::change_email`](crate::app_modules::Users::change_email), which check that it is not expired or used. It must be
     /// unforgeable, and valid for its purpose only.
     fn account(&self, link: &AccountLink) -> String;
+
+    /// The link to the tickets that somebody has of a booking, to show or print. Whoever has the link has the tickets: it must be
+    /// unforgeable and valid for nothing else. It stays valid as long as tickets are needed, because its page shows what
+    /// [`Bookings::own_tickets`](crate::app_modules::Bookings::own_tickets) says of `owner` then. It names no address.
+    fn tickets(&self, tenant: &TenantId, owner: UserId, booking: BookingId) -> String;
 }

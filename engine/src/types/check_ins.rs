@@ -83,6 +83,9 @@ pub struct Ticket {
     /// The code that is shown at the door. `None` for callers who may not see it, and if no
     /// [`TicketCodes`](crate::ports::TicketCodes) were supplied.
     pub code: Option<String>,
+    /// The link to the tickets that its owner has of the booking ([`Links::tickets`](crate::ports::Links::tickets)), for
+    /// those who may see the code. `None` without links.
+    pub tickets_url: Option<String>,
     /// When it was last given to somebody else, UTC.
     pub transferred_at: Option<Timestamp>,
 }
@@ -176,6 +179,7 @@ impl Booking {
             ticket_type: line.ticket_type.clone(),
             status,
             code: None,
+            tickets_url: None,
             transferred_at: self.transfer_of(number).map(|one| one.at),
         })
     }

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{
     CancellationTerms, EventId, EventReminder, Label, Metadata, NewTicketType, NotificationSummary,
-    Prose, Question, Reference, Reminder, TicketType, UserId, is_same_text, require_year,
-    time_zone,
+    Prose, Question, Reference, Reminder, TicketType, TicketTypeId, UserId, is_same_text,
+    require_year, time_zone,
 };
 use crate::error::{Error, Faults, Result};
 
@@ -95,6 +95,13 @@ pub struct Event {
 }
 
 impl Event {
+    /// What a ticket type is called; its id, if the event does not have it any more.
+    pub(crate) fn type_name<'a>(&'a self, id: &'a TicketTypeId) -> &'a str {
+        let mut types = self.ticket_types.iter();
+        let known = types.find(|known| known.id == *id);
+        known.map_or(id.as_str(), |known| known.name.as_str())
+    }
+
     /// A copy with neutral texts, for mails that must not carry the organizer's.
     pub(crate) fn in_neutral_words(&self) -> Self {
         let mut event = self.clone();

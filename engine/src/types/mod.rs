@@ -29,6 +29,7 @@ mod metadata;
 mod money;
 mod notification_kinds;
 mod notifications;
+mod own_tickets;
 mod pages;
 mod payment_names;
 mod payments;
@@ -110,6 +111,7 @@ pub use notifications::{
     Attempt, Delivery, DeliveryCounts, DeliveryId, DeliveryState, Notification, NotificationHead,
     NotificationStatus, NotificationSummary,
 };
+pub use own_tickets::{CalendarFile, OwnTicket, OwnTickets, OwnTicketsState};
 pub use pages::{Page, PageRequest};
 pub use payment_names::{NoticeId, PaymentKey, PaymentProvider, PaymentReference};
 pub use payments::{
@@ -171,7 +173,7 @@ pub(crate) use stored::{
     Announcement, BatchClaim, BatchWrite, Chunk, DeliveryBatch, DeliveryRecord, OutboxEntry,
     OutboxPart, StoredNotification,
 };
-pub(crate) use times::{known_zone, require_year};
+pub(crate) use times::{known_zone, local_time, require_year};
 pub(crate) use users::{AddressOwner, VerificationRequest};
 pub use verification::{ClaimVerdict, EventVerdict, PaymentVerdict};
 pub use waitlist::{JoinWaitlist, WaitlistEntry, WaitlistPass, WaitlistPlace, WaitlistSkip};

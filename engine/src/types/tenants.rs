@@ -27,6 +27,14 @@ pub struct Tenant {
     pub created_at: Timestamp,
 }
 
+impl Tenant {
+    /// What the sender of its mails is called.
+    pub(crate) fn sender_name(&self) -> &str {
+        let sender_name = self.settings.sender_name.as_ref();
+        sender_name.unwrap_or(&self.name).as_str()
+    }
+}
+
 /// A tenant's settings, which its owners change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantSettings {

@@ -57,9 +57,87 @@ pub(crate) fn require_year(field: impl Into<String>, moment: Timestamp) -> Resul
     ))
 }
 
+/// A moment for people, in the event's zone: `Friday, 5 June 2026, 19:30 (Europe/Berlin)`.
+///
+/// In the hour that a clock goes through twice, the offset says which one is meant.
+pub(crate) fn local_time(moment: Timestamp, zone: &str) -> String {
+    let (zone, time_zone) = match known_zone(zone) {
+        Some(time_zone) => (zone, time_zone),
+        // Zones are checked when they enter; one that has gone since is no reason to send no mail.
+        None => ("UTC", TimeZone::UTC),
+    };
+    let zoned = moment.to_zoned(time_zone.clone());
+    let twice = time_zone
+        .to_ambiguous_timestamp(zoned.datetime())
+        .is_ambiguous();
+    let clock = if zoned.second() == 0 {
+        "%H:%M"
+    } else {
+        "%H:%M:%S"
+    };
+    let time = zoned
+        .strftime(&format!("%A, %-d %B %Y, {clock}"))
+        .to_string();
+    if twice {
+        format!("{time} ({zone}, UTC{})", zoned.strftime("%:z"))
+    } else {
+        format!("{time} ({zone})")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_follow_the_zone_and_its_summer_time() {
+        for (moment, zone, text) in [
+            (
+                "2026-06-05T17:30:00Z",
+                "Europe/Berlin",
+                "Friday, 5 June 2026, 19:30 (Europe/Berlin)",
+            ),
+            (
+                "2026-12-05T17:30:00Z",
+                "Europe/Berlin",
+                "Saturday, 5 December 2026, 18:30 (Europe/Berlin)",
+            ),
+            (
+                "2026-06-05T17:30:00Z",
+                "UTC",
+                "Friday, 5 June 2026, 17:30 (UTC)",
+            ),
+            (
+                "2026-06-05T17:30:15Z",
+                "UTC",
+                "Friday, 5 June 2026, 17:30:15 (UTC)",
+            ),
+            // The night the clock goes back: 02:30 comes twice.
+            (
+                "2026-10-25T00:30:00Z",
+                "Europe/Berlin",
+                "Sunday, 25 October 2026, 02:30 (Europe/Berlin, UTC+02:00)",
+            ),
+            (
+                "2026-10-25T01:30:00Z",
+                "Europe/Berlin",
+                "Sunday, 25 October 2026, 02:30 (Europe/Berlin, UTC+01:00)",
+            ),
+            // The night it goes forward: 02:30 never comes.
+            (
+                "2026-03-29T01:30:00Z",
+                "Europe/Berlin",
+                "Sunday, 29 March 2026, 03:30 (Europe/Berlin)",
+            ),
+            (
+                "2026-06-05T17:30:00Z",
+                "Nowhere/Gone",
+                "Friday, 5 June 2026, 17:30 (UTC)",
+            ),
+        ] {
+            assert_eq!(local_time(moment.parse().unwrap(), zone), text);
+        }
+    }
 
     #[test]
     fn zones_are_names_of_the_iana_data() {

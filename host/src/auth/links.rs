@@ -1,16 +1,17 @@
 //! Links with which people unsubscribe from a kind of mail, confirm their address, choose a new password, move their account to
-//! another address, or accept an invitation. They are signed, so nobody can forge one.
+//! another address, accept an invitation, or see their tickets. They are signed, so nobody can forge one.
 //!
 //! Called by the engine, which puts them into mails, and by their pages. A link names tenant and customer, and no
 //! address, because links end in logs. Links to unsubscribe and to confirm do not expire, because mails are read at any time; they can
 //! do little. Links that change an account name the time when they expire, and what they replace, so that they work once. The
-//! engine checks both.
+//! engine checks both. Links to tickets do not expire: their page shows what the store says at the time.
 
 use std::{fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use boxoffice_engine::{
-    AccountLink, AccountLinkPurpose, EmailAddress, NotificationKind, TenantId, UserId, ports::Links,
+    AccountLink, AccountLinkPurpose, BookingId, EmailAddress, NotificationKind, TenantId, UserId,
+    ports::Links,
 };
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ use sha2::Sha256;
 
 use super::tokens::{TokenKey, check_keys, hmac};
 
-/// Longest token that is read; valid ones have at most 190 bytes.
+/// Longest token that is read; valid ones have at most 200 bytes.
 const TOKEN_BYTES_MAX: usize = 256;
 
 /// Makes and reads the links of an installation; cheap to clone.
@@ -40,6 +41,7 @@ struct Keys {
     password: Hmac<Sha256>,
     email: Hmac<Sha256>,
     invitation: Hmac<Sha256>,
+    tickets: Hmac<Sha256>,
 }
 
 impl Keys {
@@ -71,6 +73,17 @@ pub(crate) struct Unsubscription {
     pub(crate) customer: UserId,
     /// The kind of mail, one that needs consent.
     pub(crate) kind: NotificationKind,
+}
+
+/// The content of a link to tickets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TicketsLink {
+    /// The tenant of the booking.
+    pub(crate) tenant: TenantId,
+    /// Who has the tickets.
+    pub(crate) owner: UserId,
+    /// The booking that they are of.
+    pub(crate) booking: BookingId,
 }
 
 impl MailLinks {
@@ -110,6 +123,7 @@ impl MailLinks {
             password: for_use(&key, b"boxoffice password links 1"),
             email: for_use(&key, b"boxoffice address links 1"),
             invitation: for_use(&key, b"boxoffice invitation links 1"),
+            tickets: for_use(&key, b"boxoffice ticket links 1"),
         };
         Ok(Self {
             public_url: public_url.trim_end_matches('/').into(),
@@ -173,6 +187,21 @@ impl MailLinks {
         parts.next().is_none().then_some(link)
     }
 
+    /// Reads the token after `/tickets/`, if one of the keys signed it.
+    pub(crate) fn read_tickets(&self, token: &str) -> Option<TicketsLink> {
+        let (body, mac) = parts_of(token)?;
+        // Compared in constant time.
+        let mut keys = self.keys.iter();
+        keys.find(|key| mac_of(&key.tickets, body).verify_slice(&mac).is_ok())?;
+        let mut parts = body.split('.');
+        let link = TicketsLink {
+            tenant: TenantId::parse(parts.next()?).ok()?,
+            owner: parts.next()?.parse().ok()?,
+            booking: parts.next()?.parse().ok()?,
+        };
+        parts.next().is_none().then_some(link)
+    }
+
     fn url(&self, page: &str, body: &str, mac: Hmac<Sha256>) -> String {
         let mac = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
         format!("{}/{page}/{body}.{mac}", self.public_url)
@@ -205,6 +234,11 @@ impl Links for MailLinks {
             AccountLinkPurpose::AcceptInvitation => "invitation",
         };
         self.url(page, &body, mac_of(self.keys[0].of(link.purpose), &body))
+    }
+
+    fn tickets(&self, tenant: &TenantId, owner: UserId, booking: BookingId) -> String {
+        let body = format!("{tenant}.{owner}.{booking}");
+        self.url("tickets", &body, mac_of(&self.keys[0].tickets, &body))
     }
 }
 
@@ -347,6 +381,41 @@ mod tests {
                 let bad = String::from_utf8(bytes).unwrap();
                 assert_eq!(old.read_account(purpose, &bad), None, "{bad}");
             }
+        }
+    }
+
+    #[test]
+    fn a_link_to_tickets_is_good_for_nothing_else() {
+        let (old, new) = (links(&[1]), links(&[2, 1]));
+        let booking = "AbCdEfGh".repeat(8).parse().unwrap();
+        let tenant = TenantId::parse(&"n".repeat(63)).unwrap();
+        let (owner, wanted) = (link().customer, tenant.clone());
+        let url = old.tickets(&tenant, owner, booking);
+        let good = url.rsplit('/').next().unwrap();
+        assert!(good.len() <= 200, "{}", good.len());
+        let expected = TicketsLink {
+            tenant: wanted,
+            owner,
+            booking,
+        };
+        assert_eq!(old.read_tickets(good).as_ref(), Some(&expected));
+        assert_eq!(new.read_tickets(good), Some(expected));
+        assert_eq!(links(&[2]).read_tickets(good), None);
+        for index in 0..good.len() {
+            let mut bytes = good.as_bytes().to_vec();
+            bytes[index] = if bytes[index] == b'a' { b'b' } else { b'a' };
+            let bad = String::from_utf8(bytes).unwrap();
+            assert_eq!(old.read_tickets(&bad), None, "{bad}");
+            assert_eq!(old.read_tickets(&good[..index]), None, "{index}");
+        }
+        // Signed with the key of another purpose, or for one.
+        assert_eq!(old.read_tickets(&token(&old, &link())), None);
+        assert_eq!(old.read(good), None, "it unsubscribes nobody");
+        let body = good.rsplit_once('.').unwrap().0;
+        for other in [&old.keys[0].unsubscribe, &old.keys[0].password] {
+            let replayed = old.url("tickets", body, mac_of(other, body));
+            let replayed = replayed.rsplit('/').next().unwrap();
+            assert_eq!(old.read_tickets(replayed), None);
         }
     }
 

@@ -20,7 +20,7 @@ use boxoffice_engine::{Caller, Engine, Error, ErrorCode, Result, app_modules::Ap
 
 pub(crate) use limits::{RateLimitState, RequestLimits};
 pub use links::MailLinks;
-pub(crate) use links::Unsubscription;
+pub(crate) use links::{TicketsLink, Unsubscription};
 pub(crate) use oidc::IdTokens;
 pub(crate) use throttle::{LoginThrottle, NetworkAllowance, Taken, Try, client_address, network};
 pub use ticket_codes::SealedTicketCodes;

@@ -21,6 +21,7 @@ mod receipt_page;
 mod refusals;
 mod response_layers;
 mod start_page;
+mod tickets;
 mod unsubscribe;
 mod verify;
 
@@ -67,7 +68,7 @@ pub struct RouterOptions {
     pub authenticate: Option<Arc<dyn Authenticate>>,
     /// The keys that sign tokens. Generated ones end with the process, and so do all sessions.
     pub keys: TokenKeys,
-    /// The links with which customers unsubscribe and confirm their address; the same as in the engine
+    /// The links with which customers unsubscribe, confirm their address and see their tickets; the same as in the engine
     /// ([`EngineBuilder::links`](boxoffice_engine::EngineBuilder::links)). Without it no such link works.
     pub links: Option<MailLinks>,
     /// Opens connections to what tenants name: the keys of their identity providers.
@@ -217,7 +218,8 @@ fn table(parts: Parts, context: &Arc<RequestContext>) -> Router<Shared> {
     let counted = from_fn_with_state(context.clone(), extract::count_address);
     let mut all = Router::from(api(parts.issuer))
         .merge(pages(parts).route_layer(counted.clone()))
-        .merge(mail_links().route_layer(counted.clone()));
+        .merge(mail_links().route_layer(counted.clone()))
+        .merge(tickets_links());
     if parts.issuer == TokenIssuer::Own {
         all = all
             .merge(dashboard().route_layer(counted))
@@ -292,6 +294,14 @@ fn mail_links() -> Router<Shared> {
             "/email/{token}",
             get(account_links::show_email).post(account_links::change_email),
         )
+        .route_layer(from_fn(compression::keep_plain))
+}
+
+/// The same for tickets; counted for the tenant that the request names, too.
+fn tickets_links() -> Router<Shared> {
+    Router::new()
+        .route("/tickets/{token}", get(tickets::show))
+        .route("/tickets/{token}/{file}", get(tickets::file))
         .route_layer(from_fn(compression::keep_plain))
 }
 

@@ -63,7 +63,7 @@ pub(super) async fn docs() -> Response {
 /// A file that a page loads: its name, its type, its text.
 type PageFile = (&'static str, &'static str, &'static str);
 
-const DOCS_FILES: [PageFile; 6] = [
+const DOCS_FILES: [PageFile; 7] = [
     ("docs.css", CSS, include_str!("../../assets/docs.css")),
     ("docs.js", SCRIPT, include_str!("../../assets/docs.js")),
     ("pages.css", CSS, include_str!("../../assets/pages.css")),
@@ -78,6 +78,7 @@ const DOCS_FILES: [PageFile; 6] = [
         CSS,
         include_str!("../../assets/swagger-ui/swagger-ui.css"),
     ),
+    ("tickets.css", CSS, include_str!("../../assets/tickets.css")),
 ];
 
 const QUEUES_FILES: [PageFile; 4] = [

@@ -19,6 +19,7 @@ mod receipts;
 mod requests;
 mod sales;
 mod store_commits;
+mod ticket_pages;
 mod transfers;
 mod waitlist;
 mod who_booked;

@@ -319,6 +319,8 @@ async fn a_client_that_asks_too_often_waits_alone() {
     for path in [
         "/openapi.json",
         "/verify/nonsense",
+        "/tickets/nonsense",
+        "/tickets/nonsense/event.ics",
         "/nowhere",
         "/admin/queues",
     ] {

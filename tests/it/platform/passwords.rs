@@ -10,7 +10,8 @@ use std::{
 };
 
 use boxoffice_engine::{
-    AccountLink, Caller, EmailAddress, ErrorCode, Login, NotificationKind, TenantId, UserId,
+    AccountLink, BookingId, Caller, EmailAddress, ErrorCode, Login, NotificationKind, TenantId,
+    UserId,
     ports::{FolderMailer, Links},
 };
 use boxoffice_tests::{
@@ -315,6 +316,10 @@ impl Links for Recorded {
 
     fn verify(&self, _: &TenantId, _: UserId, _: &EmailAddress) -> String {
         "https://tickets.example.org/verify".to_owned()
+    }
+
+    fn tickets(&self, _: &TenantId, _: UserId, _: BookingId) -> String {
+        "https://tickets.example.org/tickets".to_owned()
     }
 
     fn account(&self, link: &AccountLink) -> String {

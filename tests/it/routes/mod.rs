@@ -21,7 +21,7 @@ use rows::{Door, Thing, rows};
 use world::Context;
 
 /// Routes that are for people and machines of the installation, not part of the API: nothing to refuse there.
-const PAGES: [&str; 22] = [
+const PAGES: [&str; 24] = [
     "/",
     "/openapi.json",
     "/docs",
@@ -30,6 +30,9 @@ const PAGES: [&str; 22] = [
     // What these refuse is tried in `unsubscribe`.
     "/unsubscribe/{token}",
     "/unsubscribe/{token}/undo",
+    // And these, in `ticket_pages`.
+    "/tickets/{token}",
+    "/tickets/{token}/{file}",
     // And what this one does, in `verification`.
     "/verify/{token}",
     // Tried in `passwords` and `accounts`.

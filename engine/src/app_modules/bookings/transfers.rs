@@ -85,7 +85,7 @@ impl Bookings {
             .await
     }
 
-    /// Lists the tickets that the acting user got by transfers, with their codes, in the order of events.
+    /// Lists the tickets that the acting user got by transfers, with their codes and links, in the order of events.
     ///
     /// # Errors
     /// `not-authenticated`, `field-invalid` for a broken cursor.
@@ -109,7 +109,7 @@ impl EngineContext {
         accounts: &[UserId],
         page: &PageRequest,
     ) -> Result<Page<ReceivedTicket>> {
-        let (modules, codes) = (&self.modules, self.ticket_codes.as_ref());
+        let modules = &self.modules;
         let received = modules.bookings.list_received(tenant, accounts, page);
         let received = received.await?;
         let mut listed = Vec::with_capacity(received.items.len());
@@ -128,7 +128,6 @@ impl EngineContext {
             let Some(ticket) = ticket.filter(|_| accounts.contains(&owner)) else {
                 continue;
             };
-            let issued = booking.issued(id.number);
             let mut types = event.ticket_types.iter();
             let kind = types.find(|kind| kind.id == ticket.ticket_type);
             listed.push(ReceivedTicket {
@@ -138,10 +137,7 @@ impl EngineContext {
                 starts_at: event.details.starts_at,
                 ticket_type_name: kind.map(|kind| kind.name.clone()),
                 holder: booking.holder_of(id.number).cloned(),
-                ticket: Ticket {
-                    code: codes.map(|codes| codes.code(tenant, issued)),
-                    ..ticket
-                },
+                ticket: self.with_code(tenant, &booking, ticket),
             });
         }
         Ok(Page {

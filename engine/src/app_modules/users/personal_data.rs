@@ -171,8 +171,9 @@ impl Users {
             Section::ReceivedTickets => {
                 let received = self.0.received_tickets(tenant, accounts, page).await?;
                 Ok(received.map(|mut one| {
-                    // Whoever has a code comes in, and owners of the tenant read these lists, too.
+                    // Whoever has a code or the link comes in, and owners of the tenant read these lists, too.
                     one.ticket.code = None;
+                    one.ticket.tickets_url = None;
                     PersonalRecord::ReceivedTicket(Box::new(one))
                 }))
             }

@@ -207,6 +207,18 @@ impl BookingsModule {
         self.repository.find(tenant, booking).await
     }
 
+    /// Returns whether an account has a booking of an event that stands.
+    pub(crate) async fn has_active(
+        &self,
+        tenant: &TenantId,
+        event: EventId,
+        customer: UserId,
+    ) -> Result<bool> {
+        let customers = [customer];
+        let active = self.repository.with_active(tenant, event, &customers);
+        Ok(active.await?.contains(&customer))
+    }
+
     /// The id of the booking with a number.
     pub(crate) async fn with_number(
         &self,

@@ -19,8 +19,8 @@ use super::{
 use crate::{
     ports::{MailOutcome, Templates},
     types::{
-        AccountLink, AccountLinkPurpose, Booking, DeliveryRecord, Event, Lane, NotificationId,
-        NotificationKind, TraceParent, User,
+        AccountLink, AccountLinkPurpose, Booking, BookingId, DeliveryRecord, Event, Lane,
+        NotificationId, NotificationKind, TraceParent, User,
     },
 };
 
@@ -90,6 +90,7 @@ impl PendingMail {
         let event = source.event_for(recipient);
         let previous = source.previous_for(recipient);
         let tickets = self.tickets(event, &bookings);
+        let tickets_urls = self.tickets_urls(&bookings);
         let parts = &source.parts;
         let context = MailContext {
             kind: source.kind,
@@ -103,6 +104,7 @@ impl PendingMail {
             link_url: link_url.as_deref(),
             recipient,
             bookings: &bookings,
+            tickets_urls: &tickets_urls,
             offer: source.offer(delivery),
             summary: parts.summaries.get(&delivery.customer),
             keeps_entry: parts.with_tickets_left.contains(&delivery.customer),
@@ -126,6 +128,24 @@ impl PendingMail {
         let links = source.ports.links.as_ref();
         let links = links.filter(|_| source.kind.needs_consent())?;
         Some(links.unsubscribe(&source.tenant.id, self.delivery.customer, source.kind))
+    }
+
+    /// The links to the recipient's tickets of those bookings of which they have some.
+    fn tickets_urls(&self, bookings: &[Booking]) -> Vec<(BookingId, String)> {
+        let (source, reader) = (&self.source, self.delivery.customer);
+        let (Some(links), true) = (
+            &source.ports.links,
+            kinds::of(source.kind).links_to_tickets(),
+        ) else {
+            return Vec::new();
+        };
+        let with_tickets = bookings
+            .iter()
+            .filter(|booking| booking.tickets_of(reader).next().is_some());
+        let link = |booking: &Booking| links.tickets(&source.tenant.id, reader, booking.id);
+        with_tickets
+            .map(|booking| (booking.id, link(booking)))
+            .collect()
     }
 
     /// Where the recipient does what the mail asks for, for mails about a link.

@@ -79,6 +79,9 @@ pub(in crate::routes) struct TicketResponse {
     status: &'static str,
     /// The ticket's code, for who has the ticket only. Null for everybody else, and if the host has no keys for codes.
     code: Option<String>,
+    /// The page of all tickets that who has this one has of the booking, to show or print without signing in. Whoever has the link has
+    /// the tickets. For whoever gets the code; null for everybody else, and if the host makes no links.
+    tickets_url: Option<String>,
     /// When it was last given to somebody else; null if it never was.
     #[schema(value_type = Option<String>, format = DateTime)]
     transferred_at: Option<Timestamp>,
@@ -111,12 +114,13 @@ impl From<Ticket> for TicketResponse {
             ticket_type: ticket.ticket_type.to_string(),
             status: ticket.status.as_str(),
             code: ticket.code,
+            tickets_url: ticket.tickets_url,
             transferred_at: ticket.transferred_at,
         }
     }
 }
 
-/// Lists a booking's tickets, with their codes for its customer
+/// Lists a booking's tickets, with their codes and the link to print them for its customer
 #[utoipa::path(get, path = "/api/bookings/{id}/tickets", tag = "check-ins",
     params(("id" = String, Path, description = "Which booking"), PageParams),
     responses((status = 200, body = PageResponse<TicketResponse>), refusals::Restricted))]

@@ -102,7 +102,7 @@ pub(in crate::routes) async fn create(
     Ok(JsonAnswer(ticket.into()))
 }
 
-/// Lists the tickets that others gave to the caller, with their codes
+/// Lists the tickets that others gave to the caller, with their codes and links
 ///
 /// In the order of events. A ticket that the caller gave on is not in it.
 #[utoipa::path(get, path = "/api/tickets/me", tag = "bookings", operation_id = "list_received_tickets",

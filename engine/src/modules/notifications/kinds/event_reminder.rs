@@ -20,6 +20,10 @@ impl Kind for EventReminder {
         true
     }
 
+    fn links_to_tickets(&self) -> bool {
+        true
+    }
+
     /// Whoever booked after the reminder's time has just read when the event begins.
     fn concerns(&self, notification: &StoredNotification, booking: &Booking) -> bool {
         is_confirmed(booking) && booking.created_at < notification.due_at

@@ -121,6 +121,11 @@ pub(super) trait Kind: Sync {
         false
     }
 
+    /// Whether its mails have the link to the reader's tickets of each booking.
+    fn links_to_tickets(&self) -> bool {
+        self.shows_tickets()
+    }
+
     /// The link that its mails are about, if they are about one. Without links they wait for a worker that makes some.
     fn link(&self) -> Option<MailLink> {
         None

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::types::{
-    Announcement, Booking, EmailAddress, Event, EventDetails, Hold, Label, NotificationId,
-    NotificationKind, PluginQuarantine, Tenant, User,
+    Announcement, Booking, BookingId, EmailAddress, Event, EventDetails, Hold, Label,
+    NotificationId, NotificationKind, PluginQuarantine, Tenant, User,
 };
 
 /// What templates call a recipient who has not confirmed the address.
@@ -37,6 +37,8 @@ pub(crate) struct MailContext<'a> {
     pub(crate) recipient: &'a User,
     /// The recipient's active bookings of the event, or the one booking the mail is about; none for an offer.
     pub(crate) bookings: &'a [Booking],
+    /// The links to the recipient's tickets of those bookings, for kinds that have them.
+    pub(crate) tickets_urls: &'a [(BookingId, String)],
     /// What the recipient is offered, for `WaitingListOffer`.
     pub(crate) offer: Option<&'a Hold>,
     /// The recipient's coming bookings, for `BookingSummary`.
@@ -75,12 +77,19 @@ impl MailTicket {
 
 impl MailContext<'_> {
     /// Most tickets whose codes a mail shows: with a picture of 1 KB each it stays far below what clients cut. Larger
-    /// bookings find theirs in the API.
+    /// bookings find theirs in the API, and on the page of the link to them.
     pub(crate) const TICKETS_MAX: usize = 10;
 
     /// The sender's address, in the envelope and in `From`.
     pub(super) fn sender(&self) -> &EmailAddress {
         self.tenant.mail_from.as_ref().unwrap_or(self.mail_from)
+    }
+
+    /// The link to the recipient's tickets of a booking, without signing in.
+    pub(super) fn tickets_url(&self, booking: BookingId) -> Option<&str> {
+        let mut urls = self.tickets_urls.iter();
+        urls.find(|(of, _)| *of == booking)
+            .map(|(_, url)| url.as_str())
     }
 
     /// How the recipient is greeted. Whoever typed an address that nobody confirmed typed the name, too.
@@ -93,11 +102,6 @@ impl MailContext<'_> {
 
     /// What the sender is called.
     pub(super) fn sender_name(&self) -> &str {
-        let settings = &self.tenant.settings;
-        settings
-            .sender_name
-            .as_ref()
-            .unwrap_or(&self.tenant.name)
-            .as_str()
+        self.tenant.sender_name()
     }
 }

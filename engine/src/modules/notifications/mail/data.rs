@@ -2,15 +2,15 @@
 //!
 //! Called by the choice of templates, and by the kinds, each of which adds its own.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::context::{MailContext, MailTicket};
-pub(in crate::modules::notifications) use crate::types::money;
 use crate::types::{
     AnswerValue, Answers, Booking, BookingLine, CancelCause, Event, EventDetails, Label, Metadata,
-    QuestionId, TicketTypeId, known_zone,
+    QuestionId, TicketTypeId,
 };
+pub(in crate::modules::notifications) use crate::types::{local_time as local, money};
 
 /// What templates see of every mail, in one shape: what is not known is `null`, lists may be empty. A kind adds its own.
 pub(super) fn common_data(context: &MailContext<'_>) -> Value {
@@ -87,9 +87,7 @@ pub(in crate::modules::notifications) fn type_name<'a>(
     event: Option<&'a Event>,
     id: &'a TicketTypeId,
 ) -> &'a str {
-    let mut types = event.into_iter().flat_map(|event| &event.ticket_types);
-    let known = types.find(|known| known.id == *id);
-    known.map_or(id.as_str(), |known| known.name.as_str())
+    event.map_or(id.as_str(), |event| event.type_name(id))
 }
 
 pub(in crate::modules::notifications) fn lines_data(
@@ -166,6 +164,7 @@ pub(in crate::modules::notifications) fn booking_data(
         "total": money(booking.total_minor, &booking.currency),
         "currency": booking.currency,
         "messages": booking.messages,
+        "ticketsUrl": context.tickets_url(booking.id),
         "lines": lines_data(event, &booking.lines, &booking.currency),
     })
 }
@@ -232,87 +231,9 @@ pub(in crate::modules::notifications) fn changes(
     changes
 }
 
-/// A moment for people, in the event's zone: `Friday, 5 June 2026, 19:30 (Europe/Berlin)`.
-///
-/// In the hour that a clock goes through twice, the offset says which one is meant.
-pub(in crate::modules::notifications) fn local(moment: Timestamp, zone: &str) -> String {
-    let (zone, time_zone) = match known_zone(zone) {
-        Some(time_zone) => (zone, time_zone),
-        // Zones are checked when they enter; one that has gone since is no reason to send no mail.
-        None => ("UTC", TimeZone::UTC),
-    };
-    let zoned = moment.to_zoned(time_zone.clone());
-    let twice = time_zone
-        .to_ambiguous_timestamp(zoned.datetime())
-        .is_ambiguous();
-    let clock = if zoned.second() == 0 {
-        "%H:%M"
-    } else {
-        "%H:%M:%S"
-    };
-    let time = zoned
-        .strftime(&format!("%A, %-d %B %Y, {clock}"))
-        .to_string();
-    if twice {
-        format!("{time} ({zone}, UTC{})", zoned.strftime("%:z"))
-    } else {
-        format!("{time} ({zone})")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_follow_the_zone_and_its_summer_time() {
-        for (moment, zone, text) in [
-            (
-                "2026-06-05T17:30:00Z",
-                "Europe/Berlin",
-                "Friday, 5 June 2026, 19:30 (Europe/Berlin)",
-            ),
-            (
-                "2026-12-05T17:30:00Z",
-                "Europe/Berlin",
-                "Saturday, 5 December 2026, 18:30 (Europe/Berlin)",
-            ),
-            (
-                "2026-06-05T17:30:00Z",
-                "UTC",
-                "Friday, 5 June 2026, 17:30 (UTC)",
-            ),
-            (
-                "2026-06-05T17:30:15Z",
-                "UTC",
-                "Friday, 5 June 2026, 17:30:15 (UTC)",
-            ),
-            // The night the clock goes back: 02:30 comes twice.
-            (
-                "2026-10-25T00:30:00Z",
-                "Europe/Berlin",
-                "Sunday, 25 October 2026, 02:30 (Europe/Berlin, UTC+02:00)",
-            ),
-            (
-                "2026-10-25T01:30:00Z",
-                "Europe/Berlin",
-                "Sunday, 25 October 2026, 02:30 (Europe/Berlin, UTC+01:00)",
-            ),
-            // The night it goes forward: 02:30 never comes.
-            (
-                "2026-03-29T01:30:00Z",
-                "Europe/Berlin",
-                "Sunday, 29 March 2026, 03:30 (Europe/Berlin)",
-            ),
-            (
-                "2026-06-05T17:30:00Z",
-                "Nowhere/Gone",
-                "Friday, 5 June 2026, 17:30 (UTC)",
-            ),
-        ] {
-            assert_eq!(local(moment.parse().unwrap(), zone), text);
-        }
-    }
 
     #[test]
     fn numbers_of_tickets_are_read_in_runs() {

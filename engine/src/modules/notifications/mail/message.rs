@@ -12,15 +12,12 @@ use mail_builder::{
     mime::MimePart,
 };
 
-use super::{
-    calendar::CalendarFile,
-    context::{MailContext, MailTicket},
-    qr_code,
-};
+use super::context::{MailContext, MailTicket};
 use crate::{
     error::{Error, Result},
+    modules::tickets::qr_code::qr_code_png,
     ports::Rendered,
-    types::EmailAddress,
+    types::{CalendarFile, EmailAddress},
 };
 
 /// Longest line of the header (RFC 2047, 2; RFC 5322 recommends 78).
@@ -133,7 +130,7 @@ fn parts(
 fn pictures(context: &MailContext<'_>) -> Result<Vec<MimePart<'static>>> {
     let picture = |ticket: &MailTicket| {
         let mut encoded = Vec::new();
-        let picture = qr_code::png(&ticket.code)?;
+        let picture = qr_code_png(&ticket.code)?;
         base64_encode_mime(&picture, &mut encoded, false).map_err(Error::internal)?;
         let name = format!("ticket-{}.png", ticket.number);
         let media_type = ContentType::new("image/png").attribute("name", name);

@@ -2,12 +2,10 @@
 //!
 //! Called by the delivery of notifications. Calls the templates port; reads and writes no store.
 
-mod calendar;
 pub(super) mod context;
 pub(super) mod data;
 mod direction;
 mod message;
-mod qr_code;
 mod samples;
 mod templates;
 #[cfg(test)]
@@ -18,8 +16,12 @@ pub(crate) use samples::sample as mail_sample;
 use self::context::MailContext;
 use crate::{
     error::Result,
+    modules::{
+        notifications::kinds::{self, CalendarAction},
+        tickets::calendar::{self, CalendarEntry},
+    },
     ports::{OutgoingMail, Templates},
-    types::message_id,
+    types::{CalendarFile, EventStatus, message_id},
 };
 
 /// A finished mail and the name it goes by.
@@ -42,7 +44,7 @@ pub(crate) async fn compose(
     context: &MailContext<'_>,
 ) -> Result<ComposedMail> {
     let rendered = templates::render(templates, context).await?;
-    let calendar = calendar::render(context);
+    let calendar = calendar(context);
     let message_id = message_id(context.delivery_key, context.mail_from);
     let bytes = message::build(context, &message_id, &rendered, calendar.as_ref())?;
     Ok(ComposedMail {
@@ -54,4 +56,17 @@ pub(crate) async fn compose(
             bytes,
         },
     })
+}
+
+/// The event for the recipient's calendar. The kind says whether there is anything for the calendar.
+fn calendar(context: &MailContext<'_>) -> Option<CalendarFile> {
+    let event = context.event?;
+    let action = kinds::of(context.kind).calendar(context)?;
+    Some(calendar::write(&CalendarEntry {
+        event,
+        // A confirmation that was late must not put an event back that is off by now.
+        is_cancelled: action == CalendarAction::Cancel || event.status == EventStatus::Cancelled,
+        organizer: (context.sender_name(), context.sender()),
+        now: context.now,
+    }))
 }

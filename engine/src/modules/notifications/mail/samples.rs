@@ -41,6 +41,7 @@ pub(crate) fn sample(kind: NotificationKind) -> Value {
             "total": "20.00 EUR",
             "currency": "EUR",
             "messages": ["Two for the price of two."],
+            "ticketsUrl": null,
             "lines": [{
                 "ticketType": "general",
                 "name": "General",

@@ -270,6 +270,7 @@ impl TicketAnswer {
             ticket_type: TicketTypeId::new(self.ticket_type),
             status: TicketStatus::Valid,
             code: None,
+            tickets_url: None,
             transferred_at: self.transferred_at.map(at_millisecond).transpose()?,
         })
     }

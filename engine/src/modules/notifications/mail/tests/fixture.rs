@@ -32,6 +32,7 @@ pub(super) struct Fixture {
     pub(super) link_url: Option<String>,
     pub(super) recipient: User,
     pub(super) bookings: Vec<Booking>,
+    pub(super) tickets_urls: Vec<(BookingId, String)>,
     pub(super) offer: Option<Hold>,
     pub(super) summary: Option<Value>,
     pub(super) keeps_entry: bool,
@@ -99,6 +100,7 @@ impl Fixture {
                 NotificationKind::TicketVoided => vec![given_away(booking(&event, 7))],
                 _ => vec![booking(&event, 7)],
             },
+            tickets_urls: Vec::new(),
             offer: (kind == NotificationKind::WaitingListOffer).then(|| offer(&event)),
             summary: (kind == NotificationKind::BookingSummary)
                 .then(|| mail_sample(kind)["summary"].clone()),
@@ -127,6 +129,7 @@ impl Fixture {
             link_url: self.link_url.as_deref(),
             recipient: &self.recipient,
             bookings: &self.bookings,
+            tickets_urls: &self.tickets_urls,
             offer: self.offer.as_ref(),
             summary: self.summary.as_ref(),
             keeps_entry: self.keeps_entry,

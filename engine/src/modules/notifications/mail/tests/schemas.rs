@@ -10,7 +10,10 @@ use serde_json::{Map, Value, json};
 
 use super::{Fixture, cancellation, label};
 use crate::{
-    modules::notifications::mail::{samples::sample, templates::data},
+    modules::notifications::{
+        kinds,
+        mail::{samples::sample, templates::data},
+    },
     types::{BookingStatus, CancelCause, NotificationKind, Prose},
 };
 
@@ -159,6 +162,10 @@ fn schema(kind: NotificationKind) -> Value {
         let mut fixture = Fixture::new(kind);
         if is_known && kind.needs_consent() {
             fixture.unsubscribe_url = Some("https://tickets.example/unsubscribe".to_owned());
+        }
+        if is_known && kinds::of(kind).links_to_tickets() {
+            fixture.tickets_urls =
+                vec![(fixture.bookings[0].id, "https://tickets.example".to_owned())];
         }
         if is_known && kind == NotificationKind::BookingCancelled {
             fixture.bookings[0].cancellations = vec![cancellation(2)];

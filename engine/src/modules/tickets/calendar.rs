@@ -1,15 +1,11 @@
 //! The event as an iCalendar file (RFC 5545), so that customers' calendars follow its changes.
 //!
-//! Called when mails are composed.
+//! Called when mails are composed, and for the page of somebody's tickets. Calls nothing of ours.
 
 use icalendar::{Calendar, Component as _, Event as Entry, Property};
 use jiff::Timestamp;
 
-use super::context::MailContext;
-use crate::{
-    modules::notifications::kinds::{self, CalendarAction},
-    types::EventStatus,
-};
+use crate::types::{CalendarFile, EmailAddress, Event};
 
 /// Most characters of a description in the calendar. Anchor: calendars show a few lines; the crate that folds
 /// the lines takes time by the square of their length, and this is done for each of 100,000 recipients.
@@ -22,50 +18,49 @@ const DURATION_UNKNOWN: &str = "PT1H";
 /// Longest line in octets, without its end (RFC 5545, 3.1).
 const LINE_BYTES_MAX: usize = 75;
 
-/// An iCalendar file and what a calendar is to do with it.
-pub(super) struct CalendarFile {
-    /// `PUBLISH` puts the event into the calendar or changes it there, `CANCEL` takes it out (RFC 5546).
-    pub(super) method: &'static str,
-    /// The file, with CRLF line ends.
-    pub(super) text: String,
+/// What a calendar file says.
+pub(in crate::modules) struct CalendarEntry<'a> {
+    pub(in crate::modules) event: &'a Event,
+    /// Whether calendars take the event out.
+    pub(in crate::modules) is_cancelled: bool,
+    /// Who publishes the entry: name and address.
+    pub(in crate::modules) organizer: (&'a str, &'a EmailAddress),
+    /// When it is written.
+    pub(in crate::modules) now: Timestamp,
 }
 
-/// Writes the event for the recipient's calendar.
+/// Writes the event for somebody's calendar.
 ///
 /// The UID names the event alone, whatever the sender's address, and SEQUENCE is the event's version: a
-/// calendar that has the event changes its entry and adds no second one, however many bookings there are. The kind says
-/// whether there is anything for the calendar.
-pub(super) fn render(context: &MailContext<'_>) -> Option<CalendarFile> {
-    let event = context.event?;
+/// calendar that has the event changes its entry and adds no second one, however many bookings there are.
+pub(in crate::modules) fn write(entry: &CalendarEntry<'_>) -> CalendarFile {
+    let event = entry.event;
     let details = &event.details;
-    let action = kinds::of(context.kind).calendar(context)?;
-    // A confirmation that was late must not put an event back that is off by now.
-    let cancelled = action == CalendarAction::Cancel || event.status == EventStatus::Cancelled;
-    let (method, status) = if cancelled {
+    let (method, status) = if entry.is_cancelled {
         ("CANCEL", "CANCELLED")
     } else {
         ("PUBLISH", "CONFIRMED")
     };
 
-    let mut entry = Entry::new();
-    entry
+    let mut component = Entry::new();
+    component
         .add_property("UID", format!("{}@boxoffice", event.id))
         .add_property("SEQUENCE", event.version.to_string())
-        .add_property("DTSTAMP", utc(context.now))
+        .add_property("DTSTAMP", utc(entry.now))
         .add_property("DTSTART", utc(details.starts_at))
         .add_property("SUMMARY", details.title.as_str())
         .add_property("STATUS", status)
-        .append_property(organizer(context));
+        .append_property(organizer(entry.organizer));
     match details.ends_at {
-        Some(ends_at) => entry.add_property("DTEND", utc(ends_at)),
-        None => entry.add_property("DURATION", DURATION_UNKNOWN),
+        Some(ends_at) => component.add_property("DTEND", utc(ends_at)),
+        None => component.add_property("DURATION", DURATION_UNKNOWN),
     };
     if let Some(location) = &details.location {
-        entry.add_property("LOCATION", location.as_str());
+        component.add_property("LOCATION", location.as_str());
     }
     let description = description(details.description.as_str());
     if !description.is_empty() {
-        entry.add_property("DESCRIPTION", description);
+        component.add_property("DESCRIPTION", description);
     }
 
     let mut calendar = Calendar::empty();
@@ -74,17 +69,17 @@ pub(super) fn render(context: &MailContext<'_>) -> Option<CalendarFile> {
         .append_property(("PRODID", "-//Boxoffice//Boxoffice//EN"))
         .append_property(("CALSCALE", "GREGORIAN"))
         .append_property(("METHOD", method))
-        .push(entry.done());
-    Some(CalendarFile {
+        .push(component.done());
+    CalendarFile {
         method,
         text: folded(&calendar.to_string()),
-    })
+    }
 }
 
 /// Who publishes the entry; RFC 5546 asks for it with every method.
-fn organizer(context: &MailContext<'_>) -> Property {
-    Property::new("ORGANIZER", mailto(context.sender().as_str()))
-        .add_parameter("CN", &parameter(context.sender_name()))
+fn organizer((name, address): (&str, &EmailAddress)) -> Property {
+    Property::new("ORGANIZER", mailto(address.as_str()))
+        .add_parameter("CN", &parameter(name))
         .done()
 }
 

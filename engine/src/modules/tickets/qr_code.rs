@@ -1,6 +1,8 @@
-//! The QR code of a text (ISO/IEC 18004) as a picture.
+//! The QR code of a text (ISO/IEC 18004) as a picture: PNG and SVG.
 //!
-//! Called by the building of mails. Calls nothing of ours.
+//! Called by the building of mails, and by hosts for pages with tickets. Calls nothing of ours.
+
+use std::fmt::Write as _;
 
 use qrcode::{Color, EcLevel, QrCode};
 
@@ -11,13 +13,12 @@ const MODULE_PIXELS: usize = 6;
 /// Modules left white around the code (ISO/IEC 18004 asks for 4).
 const QUIET_MODULES: usize = 4;
 
-/// Draws a text as a black and white PNG of about 1 KB.
+/// Draws the QR code of a text as a black and white PNG of about 1 KB.
 ///
 /// # Errors
 /// `internal` if the text is longer than a QR code holds; codes of tickets are far shorter.
-pub(super) fn png(text: &str) -> Result<Vec<u8>> {
-    // Level M survives the loss of 15 %: screens are dirty and cracked.
-    let code = QrCode::with_error_correction_level(text, EcLevel::M).map_err(Error::internal)?;
+pub fn qr_code_png(text: &str) -> Result<Vec<u8>> {
+    let code = code_of(text)?;
     let modules = code.width();
     let edge = (modules + 2 * QUIET_MODULES) * MODULE_PIXELS;
     let row_bytes = edge.div_ceil(8);
@@ -51,6 +52,39 @@ pub(super) fn png(text: &str) -> Result<Vec<u8>> {
     Ok(picture)
 }
 
+/// Draws the QR code of a text as an SVG of about 4 KB, black on white, of any size. One unit is one module.
+///
+/// # Errors
+/// `internal` if the text is longer than a QR code holds; codes of tickets are far shorter.
+pub fn qr_code_svg(text: &str) -> Result<String> {
+    let code = code_of(text)?;
+    let modules = code.width();
+    let edge = modules + 2 * QUIET_MODULES;
+    let mut path = String::new();
+    for y in 0..modules {
+        let mut x = 0;
+        while x < modules {
+            let dark = (x..modules).take_while(|x| code[(*x, y)] == Color::Dark);
+            let run = dark.count();
+            if run > 0 {
+                let (left, top) = (x + QUIET_MODULES, y + QUIET_MODULES);
+                // Writing to a String cannot fail.
+                let _ = write!(path, "M{left} {top}h{run}v1h-{run}z");
+            }
+            x += run.max(1);
+        }
+    }
+    Ok(format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {edge} {edge}\" shape-rendering=\"crispEdges\">\
+         <path fill=\"#fff\" d=\"M0 0h{edge}v{edge}H0z\"/><path fill=\"#000\" d=\"{path}\"/></svg>"
+    ))
+}
+
+fn code_of(text: &str) -> Result<QrCode> {
+    // Level M survives the loss of 15 %: screens are dirty and cracked.
+    QrCode::with_error_correction_level(text, EcLevel::M).map_err(Error::internal)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,20 +106,43 @@ mod tests {
             .collect()
     }
 
+    /// The same of an SVG: what its path covers.
+    fn modules_of_svg(picture: &str) -> Vec<Vec<bool>> {
+        let (_, path) = picture.rsplit_once(" d=\"").unwrap();
+        let edge = picture.split('"').nth(3).unwrap();
+        let edge: usize = edge.rsplit(' ').next().unwrap().parse().unwrap();
+        let mut drawn = vec![vec![false; edge]; edge];
+        for run in path.split('M').skip(1) {
+            let (place, rest) = run.split_once('h').unwrap();
+            let (x, y) = place.split_once(' ').unwrap();
+            let (x, y): (usize, usize) = (x.parse().unwrap(), y.parse().unwrap());
+            let (width, _) = rest.split_once("v1h-").unwrap();
+            drawn[y][x..x + width.parse::<usize>().unwrap()].fill(true);
+        }
+        let inside = QUIET_MODULES..edge - QUIET_MODULES;
+        let is_quiet = |x: usize, y: usize| !(inside.contains(&x) && inside.contains(&y));
+        assert!((0..edge).all(|y| (0..edge).all(|x| !is_quiet(x, y) || !drawn[y][x])));
+        let rows = drawn[inside.clone()].iter();
+        rows.map(|row| row[inside.clone()].to_vec()).collect()
+    }
+
     #[test]
-    fn the_picture_shows_the_code() {
+    fn the_pictures_show_the_code() {
         let text = "AZ3k".repeat(21);
-        let picture = png(&text).unwrap();
-        assert!(picture.len() < 2_000, "{} bytes", picture.len());
+        let (png, svg) = (qr_code_png(&text).unwrap(), qr_code_svg(&text).unwrap());
+        assert!(png.len() < 2_000, "{} bytes", png.len());
+        assert!(svg.len() < 10_000, "{} bytes", svg.len());
         let code = QrCode::with_error_correction_level(&text, EcLevel::M).unwrap();
-        let drawn: Vec<bool> = modules(&picture).concat();
         let colors = code.to_colors();
         let expected: Vec<bool> = colors.iter().map(|color| *color == Color::Dark).collect();
-        assert_eq!(drawn, expected);
+        assert_eq!(modules(&png).concat(), expected);
+        assert_eq!(modules_of_svg(&svg).concat(), expected);
     }
 
     #[test]
     fn what_no_code_holds_is_an_error() {
-        assert!(png(&"x".repeat(5_000)).is_err());
+        let long = "x".repeat(5_000);
+        assert!(qr_code_png(&long).is_err());
+        assert!(qr_code_svg(&long).is_err());
     }
 }
