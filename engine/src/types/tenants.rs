@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{EmailAddress, Label, ReceiptSettings, ReminderLead, TenantId};
+use super::{
+    Brand, EmailAddress, Label, LogoFacts, ReceiptSettings, ReminderLead, TenantId, TenantLinks,
+};
 use crate::error::{Error, Result};
 
 /// One tenant of the installation.
@@ -21,6 +23,8 @@ pub struct Tenant {
     /// The sender's address of its mails; `None` means the installation's. Only operators set it, because they know
     /// for which domains the installation's mail servers may send.
     pub mail_from: Option<EmailAddress>,
+    /// Its uploaded logo.
+    pub logo: Option<LogoFacts>,
     /// Since when its receipts are on; `None` while they are off.
     pub receipts_since: Option<Timestamp>,
     /// When it was created, UTC.
@@ -49,6 +53,10 @@ pub struct TenantSettings {
     pub confirm_before_booking: bool,
     /// Its receipts.
     pub receipts: ReceiptSettings,
+    /// The look of its mails.
+    pub brand: Brand,
+    /// Its own pages that mails lead to.
+    pub links: TenantLinks,
 }
 
 impl Default for TenantSettings {
@@ -62,6 +70,8 @@ impl Default for TenantSettings {
             bulk_to_verified_only: true,
             confirm_before_booking: false,
             receipts: ReceiptSettings::default(),
+            brand: Brand::default(),
+            links: TenantLinks::default(),
         }
     }
 }

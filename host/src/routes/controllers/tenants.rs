@@ -2,7 +2,7 @@
 
 use axum::{Json as JsonAnswer, extract::State, response::IntoResponse as _, response::Response};
 use boxoffice_engine::{
-    EmailAddress, Engine, Label, ReceiptSettings, ReminderLead, Result, Suppression, Tenant,
+    Brand, EmailAddress, Engine, Label, ReceiptSettings, ReminderLead, Result, Suppression, Tenant,
     TenantSettings, UpdateTenant,
 };
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::{
     Answer, PageResponse,
+    branding::{BrandPatchRequest, BrandResponse, TenantLinksResponse, change_links},
     integers::Whole,
     patched::Patched,
     receipt_settings::{ReceiptSettingsPatchRequest, ReceiptSettingsResponse},
@@ -77,6 +78,12 @@ pub(in crate::routes) struct TenantSettingsResponse {
     confirm_before_booking: bool,
     /// Its receipts.
     receipts: ReceiptSettingsResponse,
+    /// The look of its mails.
+    brand: BrandResponse,
+    /// Whether it has an uploaded logo (`/api/tenant/logo`).
+    has_logo: bool,
+    #[serde(flatten)]
+    links: TenantLinksResponse,
 }
 
 impl From<Tenant> for TenantSettingsResponse {
@@ -95,6 +102,9 @@ impl From<Tenant> for TenantSettingsResponse {
             bulk_to_verified_only: settings.bulk_to_verified_only,
             confirm_before_booking: settings.confirm_before_booking,
             receipts: settings.receipts.into(),
+            brand: settings.brand.into(),
+            has_logo: tenant.logo.is_some(),
+            links: settings.links.into(),
         }
     }
 }
@@ -148,6 +158,25 @@ pub(in crate::routes) struct TenantSettingsPatchRequest {
     #[schema(value_type = Option<ReceiptSettingsPatchRequest>)]
     #[serde(default)]
     receipts: Patched<ReceiptSettingsPatchRequest>,
+    /// The look of its mails. Fields that are left out stay. Null: the built-in look.
+    #[schema(value_type = Option<BrandPatchRequest>)]
+    #[serde(default)]
+    brand: Patched<BrandPatchRequest>,
+    /// Where a customer sees a booking: an https URL of up to 500 characters. Its path, query and fragment may have `{bookingId}`,
+    /// `{bookingNumber}`, `{bookingReference}`, `{eventId}` and `{eventReference}`. Mails to the customer have it as a button; one
+    /// that needs a reference which there is not has none. Null: no link.
+    #[schema(value_type = Option<String>, max_length = 500, example = "https://shop.example/bookings/{bookingId}")]
+    #[serde(default)]
+    booking_url: Patched<String>,
+    /// Where a customer takes tickets that the waiting list offers; with `{holdId}`, `{eventId}` and `{eventReference}`. Null: no
+    /// link.
+    #[schema(value_type = Option<String>, max_length = 500, example = "https://shop.example/offers/{holdId}")]
+    #[serde(default)]
+    offer_url: Patched<String>,
+    /// Where anybody sees an event; with `{eventId}` and `{eventReference}`. Null: no link.
+    #[schema(value_type = Option<String>, max_length = 500, example = "https://shop.example/events/{eventId}")]
+    #[serde(default)]
+    event_url: Patched<String>,
 }
 
 impl TenantSettingsPatchRequest {
@@ -196,6 +225,13 @@ impl TenantSettingsPatchRequest {
             ReceiptSettings::default(),
             |patch| patch.applied(&receipts),
         )?;
+        let brand = settings.brand.clone();
+        self.brand
+            .write(&mut settings.brand, Brand::default(), |patch| {
+                patch.applied(&brand)
+            })?;
+        let links = [&self.booking_url, &self.offer_url, &self.event_url];
+        change_links(&mut settings.links, links)?;
         Ok(UpdateTenant {
             expected_version,
             name,

@@ -3,6 +3,7 @@
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::{
+    branding::{BrandRow, LogoFactsRow},
     keys::{at_millisecond, key_text, millisecond, record},
     receipts::ReceiptSettingsRow,
 };
@@ -29,6 +30,9 @@ pub(in crate::modules::repositories) struct TenantRow {
     /// `None` for the default settings.
     receipts: Option<ReceiptSettingsRow>,
     receipts_since: Option<i64>,
+    /// `None` without a brand and links.
+    brand: Option<BrandRow>,
+    logo: Option<LogoFactsRow>,
 }
 
 impl TenantRow {
@@ -64,10 +68,13 @@ impl TenantRow {
             confirm_before_booking: tenant.settings.confirm_before_booking,
             receipts: ReceiptSettingsRow::of(&tenant.settings.receipts),
             receipts_since: tenant.receipts_since.map(millisecond),
+            brand: BrandRow::of(&tenant.settings),
+            logo: tenant.logo.as_ref().map(LogoFactsRow::of),
         }
     }
 
     pub(in crate::modules::repositories) fn into_type(self) -> Result<Tenant> {
+        let (brand, links) = self.brand.map(BrandRow::into_parts).unwrap_or_default();
         Ok(Tenant {
             id: TenantId::trusted(key_text(&self.id, 0)?),
             name: Label::stored(self.name),
@@ -82,7 +89,10 @@ impl TenantRow {
                 bulk_to_verified_only: self.bulk_to_verified_only,
                 confirm_before_booking: self.confirm_before_booking,
                 receipts: ReceiptSettingsRow::into_type(self.receipts),
+                brand,
+                links,
             },
+            logo: self.logo.map(LogoFactsRow::into_type),
             receipts_since: self.receipts_since.map(at_millisecond).transpose()?,
             mail_from: self.mail_from.map(EmailAddress::stored),
             created_at: at_millisecond(self.created_at)?,
