@@ -279,7 +279,7 @@ mod tests {
         }
         for (target, bad, part) in [
             (Booking, "https://{bookingId}.example/", "path, query"),
-            (Booking, "https://s.example:{bookingId}/", "path, query"),
+            (Booking, "https://s.example:{bookingId}/", "port"),
             (Booking, "https://s.example/{holdId}", "{bookingNumber}"),
             (Booking, "https://s.example/{BookingId}", "{bookingId}"),
             (

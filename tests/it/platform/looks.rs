@@ -60,8 +60,8 @@ impl Shop {
         let booking = booking.expect(201);
         self.platform.owes(1);
         let mails = self.platform.settle().await;
-        let number = text(&booking["bookingNumber"]);
-        let mut own = mails.into_iter().filter(|mail| mail.text.contains(number));
+        let number = text(&booking["bookingNumber"]).to_owned();
+        let mut own = mails.into_iter().filter(|mail| mail.text.contains(&number));
         (event, booking, own.next().expect("the mail"))
     }
 }

@@ -100,7 +100,7 @@ async fn without_a_look_mails_have_nothing_of_it() {
             "<img src=\"cid:logo",
             "border-bottom",
             "Show your",
-            "Show th",
+            "Show the event",
         ] {
             assert!(!html.contains(part), "{kind}: {part}: {html}");
         }
