@@ -110,6 +110,43 @@ impl Tenants {
             .await
     }
 
+    /// Shows the tenant's uploaded logo to anybody: the bytes of a PNG picture.
+    ///
+    /// # Errors
+    /// `not-found` without one.
+    pub async fn logo(&self, caller: &Caller) -> Result<Vec<u8>> {
+        let tenant = caller.tenant()?;
+        let logo = self.0.modules.tenants.logo(tenant).await?;
+        logo.ok_or_else(|| Error::not_found("logo of the tenant", tenant))
+    }
+
+    /// Sets the logo in the tenant's mails, for its owners: a PNG picture of at most 64 KiB and 1,200 x 600 pixels, which is
+    /// decoded whole. It is shown instead of the one at [`Brand::logo_url`](crate::Brand).
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found`, `body-too-large`, `field-invalid` at `logo`, `conflict-try-again`.
+    pub async fn set_logo(&self, caller: &Caller, png: Vec<u8>) -> Result<()> {
+        let caller = &caller.scoped(Scope::Settings)?;
+        caller.require_any(&[Role::Owner], OWNERS_ONLY)?;
+        let tenants = &self.0.modules.tenants;
+        tenants.set_logo(caller.tenant()?, Some(png)).await?;
+        Ok(())
+    }
+
+    /// Removes the tenant's uploaded logo, for its owners.
+    ///
+    /// # Errors
+    /// `forbidden`, `not-found` without one, `conflict-try-again`.
+    pub async fn remove_logo(&self, caller: &Caller) -> Result<()> {
+        let caller = &caller.scoped(Scope::Settings)?;
+        caller.require_any(&[Role::Owner], OWNERS_ONLY)?;
+        let tenant = caller.tenant()?;
+        match self.0.modules.tenants.set_logo(tenant, None).await? {
+            true => Ok(()),
+            false => Err(Error::not_found("logo of the tenant", tenant)),
+        }
+    }
+
     /// Shows the OpenID provider that the tenant trusts, to its owners.
     ///
     /// # Errors

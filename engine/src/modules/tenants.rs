@@ -1,5 +1,7 @@
 //! The rules of tenants. Called by app_modules; calls the tenants repository.
 
+mod logo;
+
 use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
@@ -48,6 +50,7 @@ impl TenantsModule {
             currency: command.currency,
             version: 1,
             mail_from: None,
+            logo: None,
             receipts_since: (command.settings.receipts.is_on).then(|| self.context.now()),
             settings: command.settings,
             created_at: self.context.now(),
@@ -156,6 +159,47 @@ impl TenantsModule {
             }
         }
         Err(changed_meanwhile())
+    }
+
+    /// Writes a tenant's logo, or removes it, whatever the version. Returns whether the tenant had one.
+    ///
+    /// # Errors
+    /// `field-invalid` for bytes that are no small PNG picture.
+    pub(crate) async fn set_logo(&self, tenant: &TenantId, bytes: Option<Vec<u8>>) -> Result<bool> {
+        let logo = match bytes {
+            Some(bytes) => Some(logo::checked(bytes).await?),
+            None => None,
+        };
+        let mut had_one = false;
+        let mut attempts = Attempts::new("set_logo", 8);
+        while attempts.next().await.is_some() {
+            let mut tenant = self.get(tenant).await?;
+            let wanted = logo.as_ref().map(|(facts, _)| facts.clone());
+            let former = std::mem::replace(&mut tenant.logo, wanted);
+            // Before an attempt whose answer was lost, too.
+            had_one |= former.is_some();
+            if tenant.logo == former {
+                return Ok(had_one);
+            }
+            let bytes = logo.as_ref().map(|(_, bytes)| bytes.as_slice());
+            let step = self
+                .repository
+                .replace_with_logo(&tenant, bytes, former.as_ref());
+            if step.await? {
+                tenant.version += 1;
+                self.note_written(&tenant);
+                return Ok(had_one);
+            }
+        }
+        Err(changed_meanwhile())
+    }
+
+    /// The bytes of a tenant's logo.
+    pub(crate) async fn logo(&self, tenant: &TenantId) -> Result<Option<Vec<u8>>> {
+        match self.get(tenant).await?.logo {
+            Some(logo) => self.repository.logo(tenant, &logo).await,
+            None => Ok(None),
+        }
     }
 
     /// The OpenID provider that a tenant trusts.

@@ -147,6 +147,7 @@ impl EventDetails {
             title: Label::stored("An event".to_owned()),
             description: Prose::stored(String::new()),
             location: None,
+            reference: None,
             metadata: Metadata::default(),
             questions: Vec::new(),
             ..self.clone()

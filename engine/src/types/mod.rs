@@ -9,6 +9,7 @@ mod booking_details;
 mod booking_lines;
 mod booking_numbers;
 mod bookings;
+mod branding;
 mod caller;
 mod cancellations;
 mod catalogue;
@@ -25,6 +26,7 @@ mod identities;
 mod ids;
 mod imports;
 mod inventory;
+mod links;
 mod metadata;
 mod money;
 mod notification_kinds;
@@ -38,7 +40,9 @@ mod plugin_names;
 mod plugins;
 mod questions;
 mod quotes;
+mod receipt_page;
 mod receipt_settings;
+mod receipt_words;
 mod receipts;
 mod reminders;
 mod requests;
@@ -72,6 +76,7 @@ pub use booking_details::{
 pub use booking_lines::{BookLine, BookingLine};
 pub use booking_numbers::BookingNumber;
 pub use bookings::{BookTickets, Booking, BookingStatus, ChangeBooking};
+pub use branding::{Brand, BrandColor, LogoFacts};
 pub use caller::{Caller, Role};
 pub use cancellations::{
     CancelCause, CancelTickets, Cancellation, CancellationStep, CancellationTerms,
@@ -104,6 +109,7 @@ pub use ids::{
     RefundId, SessionId, TenantId, TicketTypeId, UserId,
 };
 pub use imports::{ImportBookings, ImportOutcome, ImportReport, ImportRow, ImportedTickets};
+pub use links::{HttpsUrl, LinkTarget, LinkTemplate, TenantLinks};
 pub use metadata::{Metadata, Reference};
 pub use money::money;
 pub use notification_kinds::{Lane, NotificationKind};
@@ -127,6 +133,7 @@ pub use plugins::{
 };
 pub use questions::{AnswerKind, AnswerValue, Answers, FiniteNumber, Question, QuestionId};
 pub use quotes::{CustomerLimit, Quote, QuoteTickets};
+pub use receipt_page::ReceiptLanguage;
 pub use receipt_settings::ReceiptSettings;
 pub use receipts::{
     BookingReceipt, ReceiptId, ReceiptIssuer, ReceiptKind, ReceiptLine, ReceiptNumber,

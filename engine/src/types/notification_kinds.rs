@@ -59,6 +59,8 @@ pub enum NotificationKind {
     /// A ticket no longer admits its reader: they gave it to somebody else, or it was cancelled after they got it by a transfer
     /// (transactional).
     TicketVoided,
+    /// A receipt or a credit note was numbered: its customer gets it as a page to print (transactional).
+    Receipt,
     /// An event changed in a way that concerns its customers (bulk).
     EventUpdated,
     /// An event was cancelled (bulk).
@@ -105,6 +107,7 @@ impl NotificationKind {
         Self::WaitingListOffer,
         Self::TicketReceived,
         Self::TicketVoided,
+        Self::Receipt,
         Self::EventUpdated,
         Self::EventCancelled,
         Self::EventReminder,
@@ -129,6 +132,7 @@ impl NotificationKind {
             Self::WaitingListOffer => "waiting-list-offer",
             Self::TicketReceived => "ticket-received",
             Self::TicketVoided => "ticket-voided",
+            Self::Receipt => "receipt",
             Self::EventUpdated => "event-updated",
             Self::EventCancelled => "event-cancelled",
             Self::EventReminder => "event-reminder",

@@ -27,6 +27,8 @@ pub struct ReceiptSettings {
     pub number_prefix: String,
     /// For how many years after that of its number a receipt keeps the customer's name and address.
     pub keep_names_years: u32,
+    /// Whether customers get them by mail when they are numbered.
+    pub send_by_mail: bool,
 }
 
 impl Default for ReceiptSettings {
@@ -41,6 +43,7 @@ impl Default for ReceiptSettings {
             time_zone: "UTC".to_owned(),
             number_prefix: String::new(),
             keep_names_years: Self::KEEP_NAMES_YEARS_DEFAULT,
+            send_by_mail: true,
         }
     }
 }

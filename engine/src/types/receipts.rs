@@ -7,7 +7,8 @@ use std::{fmt, str::FromStr};
 use jiff::{Timestamp, Zoned};
 
 use super::{
-    BookingId, BookingNumber, EmailAddress, EventId, Label, TenantId, TicketTypeId, UserId,
+    BookingId, BookingNumber, EmailAddress, EventId, Label, NotificationId, TenantId, TicketTypeId,
+    UserId,
 };
 use crate::error::{Error, Result};
 
@@ -226,6 +227,8 @@ pub struct BookingReceipt {
     pub taxes: Vec<ReceiptTax>,
     /// The last year in which it names the customer.
     pub names_until: i16,
+    /// The notification of its mail; `None` if it has none.
+    pub notification: Option<NotificationId>,
 }
 
 impl BookingReceipt {

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{EmailAddress, Label, ReceiptSettings, ReminderLead, ShownAvailability, TenantId};
+use super::{
+    Brand, EmailAddress, Label, LogoFacts, ReceiptSettings, ReminderLead, ShownAvailability,
+    TenantId, TenantLinks,
+};
 use crate::error::{Error, Result};
 
 /// One tenant of the installation.
@@ -21,6 +24,8 @@ pub struct Tenant {
     /// The sender's address of its mails; `None` means the installation's. Only operators set it, because they know
     /// for which domains the installation's mail servers may send.
     pub mail_from: Option<EmailAddress>,
+    /// Its uploaded logo.
+    pub logo: Option<LogoFacts>,
     /// Since when its receipts are on; `None` while they are off.
     pub receipts_since: Option<Timestamp>,
     /// When it was created, UTC.
@@ -59,6 +64,10 @@ pub struct TenantSettings {
     pub receipts: ReceiptSettings,
     /// What is told of the tickets that are left to callers who do not manage the event.
     pub shown_availability: ShownAvailability,
+    /// The look of its mails.
+    pub brand: Brand,
+    /// Its own pages that mails lead to.
+    pub links: TenantLinks,
 }
 
 impl Default for TenantSettings {
@@ -73,6 +82,8 @@ impl Default for TenantSettings {
             confirm_before_booking: false,
             receipts: ReceiptSettings::default(),
             shown_availability: ShownAvailability::default(),
+            brand: Brand::default(),
+            links: TenantLinks::default(),
         }
     }
 }

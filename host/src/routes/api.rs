@@ -14,8 +14,8 @@ use utoipa_axum::{
 use super::{
     Shared, compression,
     controllers::{
-        account, announcements, api_keys, auth, backups, bookings, check_ins, claims, customers,
-        delivery_admin, door_list, erasures,
+        account, announcements, api_keys, auth, backups, bookings, branding, check_ins, claims,
+        customers, delivery_admin, door_list, erasures,
         events::{self, team, ticket_types},
         health, holds, identities, imports, live, members, notifications, operators, payments,
         personal_data, plugins, quotes, receipts, subscriptions, tenants, transfers, waitlist,
@@ -98,6 +98,11 @@ fn lists() -> OpenApiRouter<Shared> {
 fn customers() -> OpenApiRouter<Shared> {
     OpenApiRouter::default()
         .routes(routes!(tenants::show))
+        .routes(routes!(
+            branding::show_logo,
+            branding::set_logo,
+            branding::remove_logo
+        ))
         .routes(routes!(auth::me, account::rename))
         .routes(routes!(personal_data::export_own))
         .routes(routes!(auth::ask_to_verify))

@@ -17,6 +17,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use boxoffice_engine::{Error, ErrorCode, Result};
 use mail_parser::{Address, Message, MessageParser, MimeHeaders as _};
 use serde::Serialize;
@@ -196,10 +197,24 @@ fn mail_html(name: &str, mail: &Message<'_>) -> String {
     {
         main.push_str(&format!(
             "<h2>HTML</h2>\n<iframe sandbox title=\"The mail's HTML\" srcdoc=\"{}\"></iframe>\n",
-            html::escaped(&page)
+            html::escaped(&with_pictures(&page, mail))
         ));
     }
     main
+}
+
+/// The HTML with the pictures that the mail carries in place of their Content-IDs.
+fn with_pictures(page: &str, mail: &Message<'_>) -> String {
+    let mut page = page.to_owned();
+    for part in mail.attachments() {
+        let is_png = part.is_content_type("image", "png");
+        if let Some(id) = part.content_id().filter(|_| is_png) {
+            let picture = STANDARD.encode(part.contents());
+            let url = format!("\"data:image/png;base64,{picture}\"");
+            page = page.replace(&format!("\"cid:{id}\""), &url);
+        }
+    }
+    page
 }
 
 fn newest(folder: &Path) -> Result<Vec<ListedMail>> {

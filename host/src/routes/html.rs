@@ -36,18 +36,8 @@ pub(super) fn content(
 
 /// A whole page in English; `style` is the path of the style sheet, relative to the page.
 pub(super) fn page(title: &str, style: &str, policy: &'static str, main: &str) -> Response {
-    page_in("en", (title, style), policy, main)
-}
-
-/// The same in another language, by its tag.
-pub(super) fn page_in(
-    language: &str,
-    (title, style): (&str, &str),
-    policy: &'static str,
-    main: &str,
-) -> Response {
     let html = format!(
-        "<!doctype html>\n<html lang=\"{language}\">\n<meta charset=\"utf-8\">\n\
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{}</title>\n<link rel=\"stylesheet\" href=\"{}\">\n<main>\n{main}\n</main>\n</html>\n",
         escaped(title),

@@ -17,7 +17,6 @@ mod incoming;
 mod openapi;
 mod pages;
 mod problem;
-mod receipt_page;
 mod refusals;
 mod response_layers;
 mod start_page;

@@ -63,11 +63,10 @@ pub(super) async fn docs() -> Response {
 /// A file that a page loads: its name, its type, its text.
 type PageFile = (&'static str, &'static str, &'static str);
 
-const DOCS_FILES: [PageFile; 7] = [
+const DOCS_FILES: [PageFile; 6] = [
     ("docs.css", CSS, include_str!("../../assets/docs.css")),
     ("docs.js", SCRIPT, include_str!("../../assets/docs.js")),
     ("pages.css", CSS, include_str!("../../assets/pages.css")),
-    ("receipt.css", CSS, include_str!("../../assets/receipt.css")),
     (
         "swagger-ui-bundle.js",
         SCRIPT,

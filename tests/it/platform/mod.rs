@@ -4,6 +4,7 @@ mod accounts;
 mod confirmations;
 mod embed;
 mod erasures;
+mod looks;
 mod members;
 mod oidc;
 mod operators;

@@ -7,7 +7,7 @@ use boxoffice_engine::{
 };
 use boxoffice_host::RouterOptions;
 use boxoffice_tests::{
-    Account, Answer, Client, Component, Hosted, OpenIdProvider, Patience, TestPlatform,
+    Account, Answer, Client, Component, Hosted, OpenIdProvider, Patience, SMALL_PNG, TestPlatform,
     api::{event_body, path_of, text},
     mail_links, plugin_host, plugin_settings, put_into_use, quick_settings, ticket_codes, wait_for,
 };
@@ -211,6 +211,9 @@ impl Side {
             .client
             .patch("/api/tenant/settings", "\"1\"", receipts);
         settings.await.expect(200);
+        let logo = owner.client.request(Method::PUT, "/api/tenant/logo");
+        let logo = logo.header("Content-Type", "image/png").body(SMALL_PNG);
+        assert_eq!(Answer::of(logo).await.status, 204);
         let (event, empty_event) = (make().await.expect(201), make().await.expect(201));
         let (order, gig) = (format!("order-{tenant}"), format!("gig-{tenant}"));
         let book = json!({"eventId": event["id"], "numTickets": 1, "reference": order});

@@ -28,8 +28,9 @@ mod wait;
 
 pub use clock::FakeClock;
 pub use fixtures::{
-    PASSWORD, booked_event, create_event, create_priced_event, create_tenant, create_user, email,
-    ensure_customer, move_event, organizer_and_tenant, quick_settings, same_shard_as,
+    PASSWORD, SMALL_PNG, booked_event, create_event, create_priced_event, create_tenant,
+    create_user, email, ensure_customer, move_event, organizer_and_tenant, quick_settings,
+    same_shard_as,
 };
 pub use folders::TempFolder;
 pub use mailer::MemoryMailer;

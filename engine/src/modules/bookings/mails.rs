@@ -1,6 +1,6 @@
 //! The mails about bookings that a step writes with its change.
 //!
-//! Called by the steps of the bookings module. Pure.
+//! Called by the steps of the bookings module, and by the numbering of receipts. Pure.
 
 use jiff::Timestamp;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The mails of a step about some bookings: one for each booking, in batches, due now.
-pub(super) fn mails_about(
+pub(in crate::modules) fn mails_about(
     tenant: &TenantId,
     notification: NotificationId,
     kind: NotificationKind,

@@ -13,7 +13,7 @@ mod details;
 mod group_commit;
 mod holds;
 pub(crate) mod imports;
-mod mails;
+pub(in crate::modules) mod mails;
 pub(in crate::modules) mod offers;
 mod open_plans;
 mod orders;

@@ -11,13 +11,14 @@ use std::{
 
 use serde_json::Value;
 
+use super::mail::context::MailLogo;
 use crate::{
     ports::{Links, TicketCodes},
     settings::Settings,
     types::{
-        Announcement, Booking, BookingId, DeliveryRecord, EmailAddress, Event, EventDetails,
-        EventStatus, Hold, HoldStatus, NotificationKind, NotificationStatus, PluginQuarantine,
-        StoredNotification, Tenant, User, UserId,
+        Announcement, Booking, BookingId, BookingReceipt, DeliveryRecord, EmailAddress, Event,
+        EventDetails, EventStatus, Hold, HoldStatus, NotificationId, NotificationKind,
+        NotificationStatus, PluginQuarantine, StoredNotification, Tenant, User, UserId,
     },
 };
 
@@ -49,6 +50,8 @@ pub(super) struct KindParts {
     pub(super) versions: HashMap<u64, EventDetails>,
     /// The coming bookings of each recipient.
     pub(super) summaries: HashMap<UserId, Value>,
+    /// The receipts and credit notes that each notification is about, by booking.
+    pub(super) receipts: HashMap<(NotificationId, BookingId), BookingReceipt>,
     /// What the link to change each recipient's account names.
     pub(super) stamps: HashMap<UserId, String>,
     /// Where the mail goes, if not to the account's address.
@@ -76,6 +79,8 @@ pub(crate) struct MailSource {
     pub(super) require_email_verification: bool,
     /// Customers who unsubscribed from this kind.
     pub(super) unsubscribed: HashSet<UserId>,
+    /// The tenant's uploaded logo.
+    pub(super) logo: Option<Arc<MailLogo>>,
     pub(super) users: HashMap<UserId, User>,
     pub(super) bookings: HashMap<UserId, Vec<Booking>>,
     pub(super) parts: KindParts,

@@ -38,6 +38,7 @@ use std::{
 pub(crate) use delivery::{AfterWrite, BatchGroup, BatchTask, Claimant, ClaimedBatch};
 use delivery_writer::DeliveryWriter;
 pub(crate) use fan_out::Listing;
+use mail::context::MailLogo;
 pub(crate) use mail_source::{MailPorts, MailSource};
 pub(crate) use outbox_relay::Publications;
 use outbox_relay::RelayScanCursor;
@@ -50,9 +51,10 @@ use super::{
     ModuleContext,
     repositories::{
         AnnouncementsRepository, BookingsRepository, Db, EventsRepository, HoldsRepository,
-        NotificationsRepository, PluginsRepository, SubscriptionsRepository, SystemScope,
-        TenantsRepository, UsersRepository, WaitlistRepository,
+        NotificationsRepository, PluginsRepository, ReceiptsRepository, SubscriptionsRepository,
+        SystemScope, TenantsRepository, UsersRepository, WaitlistRepository,
     },
+    support::lru_cache::LruCache,
 };
 use crate::{
     error::Result,
@@ -70,6 +72,9 @@ const BATCHES_LOOKED_AT: u32 = 200;
 /// Notifications with cached counts; beyond it the cache is cleared.
 const TALLIES_MAX: usize = 1_000;
 
+/// Logos in memory: at most 90 KB each. One that is not there costs a read.
+const LOGOS_MAX: usize = 64;
+
 type BatchKey = (TenantId, NotificationId, u32);
 
 pub(crate) struct NotificationsModule {
@@ -83,8 +88,11 @@ pub(crate) struct NotificationsModule {
     tenants: TenantsRepository,
     users: UsersRepository,
     waitlist: WaitlistRepository,
+    receipts: ReceiptsRepository,
     ports: MailPorts,
     context: ModuleContext,
+    /// Logos that mails had lately. Their keys name their bytes, so they are never old.
+    logos: Mutex<LruCache<(TenantId, String), Arc<MailLogo>>>,
     writer: Arc<DeliveryWriter>,
     unmarked: Arc<UnmarkedBatches>,
     /// Batches seen in another worker's hand: their revision, and since when it has been that.
@@ -119,8 +127,10 @@ impl NotificationsModule {
             tenants: TenantsRepository::new(db.clone()),
             users: UsersRepository::new(db.clone()),
             waitlist: WaitlistRepository::new(db.clone()),
+            receipts: ReceiptsRepository::new(db.clone()),
             ports,
             context,
+            logos: Mutex::new(LruCache::new(LOGOS_MAX)),
             unmarked: Arc::new(UnmarkedBatches::new(last_crash)),
             watched: Mutex::default(),
             cursor: Mutex::new(RelayScanCursor::new()),

@@ -121,6 +121,7 @@ impl NotificationsModule {
             neutral_event: None,
             notification,
             unsubscribed,
+            logo: None,
             users: users.into_iter().map(|user| (user.id, user)).collect(),
             bookings,
             parts,
@@ -128,8 +129,9 @@ impl NotificationsModule {
             settings: self.context.settings.clone(),
         };
         let mut parts = std::mem::take(&mut source.parts);
-        (source.neutral_event, ()) = tokio::try_join!(
+        (source.neutral_event, source.logo, ()) = tokio::try_join!(
             reader.neutral_event(&source),
+            reader.logo(&source.tenant),
             rules.add_parts(reader, &source, &mut parts)
         )?;
         source.parts = parts;

@@ -108,6 +108,10 @@ impl PendingMail {
             offer: source.offer(delivery),
             summary: parts.summaries.get(&delivery.customer),
             keeps_entry: parts.with_tickets_left.contains(&delivery.customer),
+            logo: source.logo.as_deref(),
+            receipt: delivery
+                .booking
+                .and_then(|booking| parts.receipts.get(&(self.notification, booking))),
             tickets: &tickets,
             mail_from: &source.settings.delivery.mail_from,
             delivery_key: &self.delivery_key,

@@ -3,19 +3,27 @@
 //! Called by the next mails of a group of batches, and by the kinds for what is their own. Calls the repositories of whatever
 //! a mail tells of.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use jiff::tz::TimeZone;
 
 use super::{
     NotificationsModule,
     delivery::ClaimedBatch,
+    mail::context::MailLogo,
     mail_source::{MailSource, OtherAddress},
 };
 use crate::{
     error::{Error, Result},
+    locked::Locked as _,
     modules::users::accounts::stamp,
     types::{
-        Announcement, BookingId, Event, EventDetails, EventId, Hold, NotificationId,
-        NotificationKind, PluginQuarantine, StoredNotification, TenantId, UserId,
+        Announcement, BookingId, BookingReceipt, Event, EventDetails, EventId, Hold,
+        NotificationId, NotificationKind, PluginQuarantine, ReceiptId, StoredNotification, Tenant,
+        TenantId, UserId,
     },
 };
 
@@ -127,6 +135,48 @@ impl<'a> SourceReader<'a> {
             }
         }
         Ok(stamps)
+    }
+
+    /// The tenant's uploaded logo, ready for mails.
+    pub(super) async fn logo(&self, tenant: &Tenant) -> Result<Option<Arc<MailLogo>>> {
+        let Some(facts) = &tenant.logo else {
+            return Ok(None);
+        };
+        let key = (tenant.id.clone(), facts.sha256.clone());
+        let logos = &self.module.logos;
+        if let Some(known) = logos.locked().get(&key) {
+            return Ok(Some(known.clone()));
+        }
+        // Between the two reads the owner may have removed it.
+        let Some(bytes) = self.module.tenants.logo(&tenant.id, facts).await? else {
+            return Ok(None);
+        };
+        let logo = Arc::new(MailLogo::new(&bytes, facts)?);
+        logos.locked().insert(key, logo.clone());
+        Ok(Some(logo))
+    }
+
+    /// The receipts and credit notes of the source's bookings, by the notification of their mails.
+    pub(super) async fn receipts(
+        &self,
+        source: &MailSource,
+    ) -> Result<HashMap<(NotificationId, BookingId), BookingReceipt>> {
+        let bookings = source.bookings.values().flatten();
+        let ids = bookings.flat_map(|booking| {
+            // The end of its event comes after its own cancellations, and may not be written to it yet.
+            let last = u32::try_from(booking.cancellations.len() + 1).unwrap_or(u32::MAX);
+            (0..=last).map(move |index| ReceiptId {
+                booking: booking.id,
+                index,
+            })
+        });
+        let found = self.module.receipts.find_many(self.tenant, ids);
+        let year = self.module.context.now().to_zoned(TimeZone::UTC).year();
+        let receipts = found.await?.into_values().filter_map(|receipt| {
+            let key = (receipt.notification?, receipt.id.booking);
+            Some((key, receipt.as_shown_in(year)))
+        });
+        Ok(receipts.collect())
     }
 
     /// The newest request of an account for another address.

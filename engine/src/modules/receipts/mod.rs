@@ -255,6 +255,7 @@ impl Sources {
             total_minor: amounts.total_minor,
             taxes: amounts.taxes,
             names_until: self.now.year().saturating_add(keep_years),
+            notification: None,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Numbering: gives receipts and credit notes that are due their numbers, in the order in which they became due.
 //!
 //! A batch of a tenant is one transaction. It compares the counter of the year and writes the next one, writes each receipt's row,
-//! which exists once, and removes what was due. So numbers have no gaps and no receipt gets two, however many hosts number at once
+//! which exists once, and its mail, and removes what was due. So numbers have no gaps and no receipt gets two, however many hosts number at once
 //! and wherever one is killed. Called by the worker's use cases. Calls the receipts, bookings and backups repositories.
 
 use std::collections::{BTreeMap, HashMap};
@@ -12,22 +12,23 @@ use super::ReceiptsModule;
 use crate::{
     error::{Error, Result},
     modules::{
+        bookings::mails::mails_about,
         repositories::{
-            CounterKey, DueKey, NumberingStep, ReceiptCounter, STALE_COUNTER, StepError,
+            CounterKey, DueKey, NewMails, NumberingStep, ReceiptCounter, STALE_COUNTER, StepError,
             SystemScope,
         },
         support::Attempts,
     },
     types::{
-        Booking, BookingId, BookingReceipt, PageRequest, ReceiptId, ReceiptKind, ReceiptNumber,
-        Restoration, TenantId,
+        Booking, BookingId, BookingReceipt, EventId, NotificationId, NotificationKind, PageRequest,
+        ReceiptId, ReceiptKind, ReceiptNumber, Restoration, TenantId,
     },
 };
 
 /// Rows that are due and looked at in one pass, of all tenants.
 const ROWS_MAX: u32 = 128;
-/// Receipts that are numbered in one transaction: some 500 rows. A row has at most as many as a group has bookings.
-const BATCH_MAX: usize = 256;
+/// Receipts that are numbered in one transaction: some 500 rows with their mails. A row has at most as many as a group has bookings.
+const BATCH_MAX: usize = 128;
 /// Attempts of one batch. Only other hosts cause more than one.
 const ATTEMPTS_MAX: u32 = 8;
 /// Years whose names are removed in one pass.
@@ -84,7 +85,12 @@ impl ReceiptsModule {
                 return Ok((false, batch.is_cut));
             };
             match self.repository.number(&step).await {
-                Ok(()) => return Ok((true, batch.is_cut)),
+                Ok(()) => {
+                    if !step.mails.outbox.is_empty() {
+                        self.context.outbox_added.notify_one();
+                    }
+                    return Ok((true, batch.is_cut));
+                }
                 // Another host was first, or the answer was lost: reading again shows what is still due.
                 Err(StepError::Conflict | StepError::Exists(_) | StepError::Lost(_)) => {}
                 Err(error) if error.is_guard(STALE_COUNTER) => {}
@@ -147,7 +153,8 @@ impl ReceiptsModule {
         let rows = batch.rows.iter();
         let done = rows.filter(|(_, ids)| given.number_row(ids));
         let done: Vec<_> = done.map(|(key, _)| key.clone()).collect();
-        let (mut after, receipts) = (given.after, given.receipts);
+        let (mut after, mut receipts) = (given.after, given.receipts);
+        let mails = self.mails(&sources, &mut receipts);
         if !receipts.is_empty() {
             after.revision += 1;
         }
@@ -156,8 +163,42 @@ impl ReceiptsModule {
             before,
             after,
             receipts,
+            mails,
             done,
         }))
+    }
+
+    /// The mails with some receipts, one for each, unless the tenant wants none. Each notification is about one event and has
+    /// receipts of one index, so none has two of a booking.
+    fn mails(
+        &self,
+        sources: &super::Sources,
+        receipts: &mut [(BookingReceipt, ReceiptNumber)],
+    ) -> NewMails {
+        let mut mails = NewMails::default();
+        if !sources.tenant.settings.receipts.send_by_mail {
+            return mails;
+        }
+        let mut groups: BTreeMap<(EventId, u32), Vec<&mut BookingReceipt>> = BTreeMap::new();
+        for (receipt, _) in receipts {
+            let user = sources.users.get(&receipt.customer());
+            // Whoever was erased is told nothing.
+            if user.is_some_and(|user| user.erased_at.is_none()) {
+                let key = (receipt.event(), receipt.id.index);
+                groups.entry(key).or_default().push(receipt);
+            }
+        }
+        for group in groups.into_values() {
+            let id = self.context.next_id();
+            let id = NotificationId::from_ulid(id);
+            let bookings: Vec<BookingId> = group.iter().map(|one| one.id.booking).collect();
+            for receipt in group {
+                receipt.notification = Some(id);
+            }
+            let (kind, now) = (NotificationKind::Receipt, sources.now.timestamp());
+            mails = mails.and(mails_about(&sources.tenant.id, id, kind, &bookings, now));
+        }
+        mails
     }
 
     /// What this store has in its numbers. A restored store begins a new series: the one that was backed up may have given numbers

@@ -13,6 +13,7 @@ use ulid::Ulid;
 use super::{
     db::{Db, Script, StepError, SystemScope},
     models::{IdRow, ReceiptCounterRow, ReceiptDueRow, ReceiptNumberRow, ReceiptRow},
+    notifications::{NewMails, add_mails_about},
 };
 use crate::{
     error::Result,
@@ -65,12 +66,14 @@ pub(in crate::modules) struct CounterKey {
     pub(in crate::modules) series: String,
 }
 
-/// What is written when a batch is numbered: 1 row for the counter, 2 for each receipt, and those that were due are removed.
+/// What is written when a batch is numbered: 1 row for the counter, 2 for each receipt and 1 for its mail, 2 for each 32 mails of an
+/// event; and those that were due are removed.
 pub(in crate::modules) struct NumberingStep {
     pub(in crate::modules) key: CounterKey,
     pub(in crate::modules) before: ReceiptCounter,
     pub(in crate::modules) after: ReceiptCounter,
     pub(in crate::modules) receipts: Vec<(BookingReceipt, ReceiptNumber)>,
+    pub(in crate::modules) mails: NewMails,
     pub(in crate::modules) done: Vec<DueKey>,
 }
 
@@ -183,6 +186,7 @@ impl ReceiptsRepository {
         let numbers =
             numbers.map(|(receipt, number)| ReceiptNumberRow::of(tenant, receipt, number));
         script.insert("receipt_number", numbers);
+        add_mails_about(&mut script, tenant, &step.mails)?;
         self.db.run(script).await.map(drop)
     }
 

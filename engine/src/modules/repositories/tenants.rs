@@ -2,12 +2,15 @@
 
 use super::{
     db::{Db, Script, StepError, SystemScope},
-    models::TenantRow,
+    models::{LogoRow, TenantRow},
 };
 use crate::{
     error::Result,
-    types::{Page, PageRequest, Tenant, TenantId},
+    types::{LogoFacts, Page, PageRequest, Tenant, TenantId},
 };
+
+/// The guard's word when a tenant was changed meanwhile.
+const STALE_TENANT: &str = "tenant-moved";
 
 pub(in crate::modules) struct TenantsRepository {
     pub(super) db: Db,
@@ -57,6 +60,50 @@ impl TenantsRepository {
         ));
         let mut answers = self.db.run_retrying(&script).await?;
         Ok(!answers.rows::<u64>(index)?.is_empty())
+    }
+
+    /// The same with the bytes of its logo, if it has one, in place of the former: 3 rows.
+    pub(in crate::modules) async fn replace_with_logo(
+        &self,
+        tenant: &Tenant,
+        bytes: Option<&[u8]>,
+        former: Option<&LogoFacts>,
+    ) -> Result<bool> {
+        let mut script = Script::transaction(&tenant.id);
+        let next = Tenant {
+            version: tenant.version + 1,
+            ..tenant.clone()
+        };
+        let key = script.bind(TenantRow::key(&tenant.id));
+        let row = script.bind(TenantRow::of(&next));
+        let seen = script.bind(tenant.version);
+        script.require(
+            format!("UPDATE {key} CONTENT {row} WHERE version = {seen} RETURN VALUE version"),
+            STALE_TENANT,
+        );
+        let key = |logo: &LogoFacts| LogoRow::key(&tenant.id, &logo.sha256);
+        script.remove(former.map(key));
+        if let (Some(logo), Some(bytes)) = (&tenant.logo, bytes) {
+            let key = key(logo);
+            script.put(key.clone(), LogoRow::of(key, bytes));
+        }
+        match self.db.run_retrying(&script).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_guard(STALE_TENANT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The bytes of a tenant's logo; `None` if it has another by now.
+    pub(in crate::modules) async fn logo(
+        &self,
+        tenant: &TenantId,
+        logo: &LogoFacts,
+    ) -> Result<Option<Vec<u8>>> {
+        let mut script = Script::of(tenant);
+        let index = script.read(LogoRow::key(tenant, &logo.sha256));
+        let row: Option<LogoRow> = self.db.run_retrying(&script).await?.row(index)?;
+        Ok(row.map(LogoRow::into_bytes))
     }
 
     /// A page of all tenants, by name.

@@ -1,6 +1,6 @@
 //! An LRU cache: a map with a limit that evicts the least recently used entries.
 //!
-//! Called by the modules of events, plugins, tenants, users and sessions.
+//! Called by the modules of events, notifications, plugins, tenants, users and sessions.
 
 use std::{collections::HashMap, hash::Hash};
 

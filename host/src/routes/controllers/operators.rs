@@ -4,8 +4,8 @@ mod accounts;
 
 use axum::{Json as JsonAnswer, extract::State, response::Response};
 use boxoffice_engine::{
-    CreateTenant, CreateUser, EmailAddress, Engine, Error, EventVerdict, Label, PaymentVerdict,
-    TenantId, TenantSettings, UserFilter, UserId,
+    Brand, CreateTenant, CreateUser, EmailAddress, Engine, Error, EventVerdict, Label,
+    PaymentVerdict, TenantId, TenantLinks, TenantSettings, UserFilter, UserId,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,7 +13,9 @@ use utoipa::ToSchema;
 use super::{
     Answer, PageResponse,
     auth::UserResponse,
+    branding::{BrandPatchRequest, change_links},
     created,
+    patched::Patched,
     payments::PaymentMoneyResponse,
     tenants::{TenantResponse, TenantSettingsResponse},
 };
@@ -39,6 +41,20 @@ pub(in crate::routes) struct CreateTenantRequest {
     /// Whether anybody may register as an organizer.
     #[serde(default)]
     organizers_may_register: bool,
+    /// The look of its mails.
+    brand: Option<BrandPatchRequest>,
+    /// Where a customer sees a booking, with placeholders; see the tenant's settings.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    booking_url: Patched<String>,
+    /// Where a customer takes offered tickets, with placeholders.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    offer_url: Patched<String>,
+    /// Where anybody sees an event, with placeholders.
+    #[schema(value_type = Option<String>)]
+    #[serde(default)]
+    event_url: Patched<String>,
 }
 
 /// A user to create, with any role.
@@ -105,12 +121,19 @@ pub(in crate::routes) async fn create_tenant(
     Prefix(prefix): Prefix,
     Json(request): Json<CreateTenantRequest>,
 ) -> Answer<Response> {
+    let brand = request.brand.as_ref();
+    let brand = brand.map(|brand| brand.applied(&Brand::default()));
+    let mut links = TenantLinks::default();
+    let given = [&request.booking_url, &request.offer_url, &request.event_url];
+    change_links(&mut links, given)?;
     let command = CreateTenant {
         id: TenantId::parse(&request.id).map_err(|error| error.at_field("id"))?,
         name: Label::parse("name", &request.name)?,
         currency: request.currency.unwrap_or_else(|| "EUR".to_owned()),
         settings: TenantSettings {
             organizers_may_register: request.organizers_may_register,
+            brand: brand.transpose()?.unwrap_or_default(),
+            links,
             ..TenantSettings::default()
         },
     };

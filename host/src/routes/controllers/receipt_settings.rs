@@ -32,6 +32,8 @@ pub(in crate::routes) struct ReceiptSettingsResponse {
     number_prefix: Option<String>,
     /// For how many years after that of its number a receipt keeps the customer's name and address.
     keep_names_years: u32,
+    /// Whether customers get them by mail when they are numbered.
+    send_by_mail: bool,
 }
 
 impl From<ReceiptSettings> for ReceiptSettingsResponse {
@@ -48,6 +50,7 @@ impl From<ReceiptSettings> for ReceiptSettingsResponse {
             time_zone: settings.time_zone,
             number_prefix: Some(prefix).filter(|prefix| !prefix.is_empty()),
             keep_names_years: settings.keep_names_years,
+            send_by_mail: settings.send_by_mail,
         }
     }
 }
@@ -94,6 +97,10 @@ pub(in crate::routes) struct ReceiptSettingsPatchRequest {
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 30)]
     #[serde(default)]
     keep_names_years: Patched<Whole<u32>>,
+    /// Whether customers get them by mail when they are numbered, each with its page to print as a file.
+    #[schema(value_type = bool, required = false)]
+    #[serde(default)]
+    send_by_mail: Patched<bool>,
 }
 
 impl ReceiptSettingsPatchRequest {
@@ -105,6 +112,9 @@ impl ReceiptSettingsPatchRequest {
         }
         if let Some(free) = self.free_bookings.value("receipts.freeBookings")? {
             settings.free_bookings = *free;
+        }
+        if let Some(send) = self.send_by_mail.value("receipts.sendByMail")? {
+            settings.send_by_mail = *send;
         }
         let label = |field: &'static str| move |text: &String| Label::parse(field, text).map(Some);
         self.issuer_name.write(

@@ -1,5 +1,7 @@
 //! Receipts of bookings and credit notes of refunds, as JSON and as pages to print.
 
+use std::sync::LazyLock;
+
 use axum::{
     Json as JsonAnswer,
     extract::State,
@@ -9,21 +11,30 @@ use axum::{
     },
     response::{IntoResponse as _, Response},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use boxoffice_engine::{
-    BookingId, BookingReceipt, Engine, ReceiptId, ReceiptIssuer, ReceiptLine, ReceiptRecipient,
-    ReceiptTax, ReceiptVerdict,
+    BookingId, BookingReceipt, Engine, ReceiptId, ReceiptIssuer, ReceiptLanguage, ReceiptLine,
+    ReceiptRecipient, ReceiptTax, ReceiptVerdict,
 };
 use jiff::Timestamp;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use super::{Answer, PageResponse};
 use crate::routes::{
     choices,
-    extract::{AsCaller, AsOperator, AtPage, AtReceiptPage, Id, PageParams, Prefix, ReceiptParams},
-    receipt_page::{self, Language},
-    refusals,
+    extract::{AsCaller, AsOperator, AtPage, AtReceiptPage, Id, PageParams, ReceiptParams},
+    html, refusals,
 };
+
+/// The policy of a receipt's page: it has its own style, by its hash, and loads nothing.
+static PAGE_POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(BookingReceipt::PAGE_STYLE));
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+});
 
 /// Who issues a receipt.
 #[derive(Debug, Serialize, ToSchema)]
@@ -117,7 +128,7 @@ pub(in crate::routes) struct ReceiptTaxResponse {
 impl ReceiptTaxResponse {
     fn of(tax: ReceiptTax, issuer: &ReceiptIssuer) -> Self {
         Self {
-            label: receipt_page::tax_label(issuer, tax.basis_points, "."),
+            label: issuer.tax_label(tax.basis_points, "."),
             tax_basis_points: tax.basis_points,
             gross_minor: tax.gross_minor,
             net_minor: tax.net_minor(),
@@ -242,7 +253,6 @@ pub(in crate::routes) async fn list_of_booking(
 pub(in crate::routes) async fn show(
     State(engine): State<Engine>,
     AsCaller(caller): AsCaller,
-    Prefix(prefix): Prefix,
     Id(receipt): Id<ReceiptId>,
     headers: HeaderMap,
 ) -> Answer<Response> {
@@ -251,8 +261,12 @@ pub(in crate::routes) async fn show(
         true => {
             let wanted = headers.get(ACCEPT_LANGUAGE);
             let wanted = wanted.and_then(|value| value.to_str().ok());
-            let language = Language::of(wanted.unwrap_or_default());
-            receipt_page::page(&receipt, language, &prefix)
+            let language = ReceiptLanguage::of(wanted.unwrap_or_default());
+            html::content(
+                "text/html; charset=utf-8",
+                &PAGE_POLICY,
+                receipt.page(language),
+            )
         }
         false => JsonAnswer(ReceiptResponse::from(receipt)).into_response(),
     };

@@ -2,7 +2,7 @@
 
 use axum::{Json as JsonAnswer, extract::State, response::IntoResponse as _, response::Response};
 use boxoffice_engine::{
-    EmailAddress, Engine, Label, ReceiptSettings, ReminderLead, Result, ShownAvailability,
+    Brand, EmailAddress, Engine, Label, ReceiptSettings, ReminderLead, Result, ShownAvailability,
     Suppression, Tenant, TenantSettings, UpdateTenant,
 };
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::{
     Answer, PageResponse,
+    branding::{BrandPatchRequest, BrandResponse, TenantLinksResponse, change_links},
     integers::Whole,
     patched::Patched,
     receipt_settings::{ReceiptSettingsPatchRequest, ReceiptSettingsResponse},
@@ -81,6 +82,12 @@ pub(in crate::routes) struct TenantSettingsResponse {
     /// there are some or few; `yes-no`, whether there are some.
     #[schema(value_type = choices::ShownAvailability)]
     shown_availability: &'static str,
+    /// The look of its mails.
+    brand: BrandResponse,
+    /// Whether it has an uploaded logo (`/api/tenant/logo`).
+    has_logo: bool,
+    #[serde(flatten)]
+    links: TenantLinksResponse,
 }
 
 impl From<Tenant> for TenantSettingsResponse {
@@ -100,6 +107,9 @@ impl From<Tenant> for TenantSettingsResponse {
             confirm_before_booking: settings.confirm_before_booking,
             receipts: settings.receipts.into(),
             shown_availability: settings.shown_availability.as_str(),
+            brand: settings.brand.into(),
+            has_logo: tenant.logo.is_some(),
+            links: settings.links.into(),
         }
     }
 }
@@ -158,6 +168,25 @@ pub(in crate::routes) struct TenantSettingsPatchRequest {
     #[schema(value_type = Option<choices::ShownAvailability>)]
     #[serde(default)]
     shown_availability: Patched<String>,
+    /// The look of its mails. Fields that are left out stay. Null: the built-in look.
+    #[schema(value_type = Option<BrandPatchRequest>)]
+    #[serde(default)]
+    brand: Patched<BrandPatchRequest>,
+    /// Where a customer sees a booking: an https URL of up to 500 characters. Its path, query and fragment may have `{bookingId}`,
+    /// `{bookingNumber}`, `{bookingReference}`, `{eventId}` and `{eventReference}`. Mails to the customer have it as a button; one
+    /// that needs a reference which there is not has none. Null: no link.
+    #[schema(value_type = Option<String>, max_length = 500, example = "https://shop.example/bookings/{bookingId}")]
+    #[serde(default)]
+    booking_url: Patched<String>,
+    /// Where a customer takes tickets that the waiting list offers; with `{holdId}`, `{eventId}` and `{eventReference}`. Null: no
+    /// link.
+    #[schema(value_type = Option<String>, max_length = 500, example = "https://shop.example/offers/{holdId}")]
+    #[serde(default)]
+    offer_url: Patched<String>,
+    /// Where anybody sees an event; with `{eventId}` and `{eventReference}`. Null: no link.
+    #[schema(value_type = Option<String>, max_length = 500, example = "https://shop.example/events/{eventId}")]
+    #[serde(default)]
+    event_url: Patched<String>,
 }
 
 impl TenantSettingsPatchRequest {
@@ -211,6 +240,13 @@ impl TenantSettingsPatchRequest {
             ShownAvailability::default(),
             |shown| shown.parse(),
         )?;
+        let brand = settings.brand.clone();
+        self.brand
+            .write(&mut settings.brand, Brand::default(), |patch| {
+                patch.applied(&brand)
+            })?;
+        let links = [&self.booking_url, &self.offer_url, &self.event_url];
+        change_links(&mut settings.links, links)?;
         Ok(UpdateTenant {
             expected_version,
             name,

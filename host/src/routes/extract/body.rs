@@ -88,7 +88,14 @@ pub(in crate::routes) fn require_type(
     Err(Problem::host(&UNSUPPORTED_MEDIA_TYPE, detail))
 }
 
-async fn bytes_of<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Error> {
+/// Reads a body whole.
+///
+/// # Errors
+/// `body-too-large` beyond what the host reads, `malformed-request` if it ends early.
+pub(in crate::routes) async fn bytes_of<S: Send + Sync>(
+    request: Request,
+    state: &S,
+) -> Result<Bytes, Error> {
     Bytes::from_request(request, state)
         .await
         .map_err(|rejection| match rejection {

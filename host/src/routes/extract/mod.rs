@@ -11,7 +11,7 @@ mod query;
 mod sign_in_origin;
 pub(super) mod times;
 
-pub(super) use body::{Json, MergePatch, OptionalJson, require_type};
+pub(super) use body::{Json, MergePatch, OptionalJson, bytes_of, require_type};
 pub(super) use caller::{
     AsCaller, AsOperator, AsWatcher, ClientAddress, NamedTenant, OverTls, RequestContext, Visitor,
     count_address,

@@ -74,8 +74,8 @@ fn sent_with(operation: &Operation) -> Vec<&'static str> {
     if let Some(body) = &operation.request_body {
         codes.push(ErrorCode::BodyTooLarge.as_str());
         codes.push(UNSUPPORTED_MEDIA_TYPE.code);
-        // What is not JSON is read as it comes, and its speed is bounded.
-        if !body.content.keys().any(|media| media.contains("json")) {
+        // A plugin is read as it comes, and its speed is bounded.
+        if body.content.contains_key("application/wasm") {
             codes.push(UPLOAD_TOO_SLOW.code);
         }
     }

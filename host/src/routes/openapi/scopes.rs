@@ -180,6 +180,8 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
     (
         Scope::Settings,
         &[
+            ("delete", "/api/tenant/logo"),
+            ("put", "/api/tenant/logo"),
             ("get", "/api/tenant/settings"),
             ("patch", "/api/tenant/settings"),
         ],

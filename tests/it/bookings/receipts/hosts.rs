@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use boxoffice_engine::{BookTickets, BookingId, Caller, CancelTickets, Engine, UserRole};
 use boxoffice_tests::{
-    Account, Patience, Program, SurrealServer, TempFolder, TestPlatform,
+    Account, MemoryMailer, Patience, Program, SurrealServer, TempFolder, TestPlatform,
     api::{customers, event_body, text},
-    assert_verified, create_priced_event, email, ensure_customer, organizer_and_tenant, pass_time,
-    quick_settings, wait_for,
+    assert_verified, create_priced_event, email, ensure_customer, mail_files, organizer_and_tenant,
+    pass_time, quick_settings, wait_for,
 };
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{assert_gapless, backed_up, numbered, settings, totals, wait_for_numbers};
+use super::{
+    assert_gapless, backed_up, numbered, page_in, pages_of, settings, totals, wait_for_numbers,
+};
 
 const PRICE: u64 = 1_190;
 
@@ -25,7 +27,16 @@ const PRICE: u64 = 1_190;
 async fn racing_customers_at_two_hosts_get_numbers_without_gaps() {
     const CUSTOMERS: usize = 64;
     let server = SurrealServer::start().await;
-    let hosts = [server.engine().await, server.engine().await];
+    let mailer = MemoryMailer::default();
+    let host = || {
+        let mailer = mailer.clone();
+        server.engine_with(|builder| {
+            let mut settings = quick_settings();
+            settings.limits.unconfirmed_mails_per_day = 100;
+            builder.settings(settings).mailer(mailer)
+        })
+    };
+    let hosts = [host().await, host().await];
     let (tenant, organizer, _) = organizer_and_tenant(&hosts[0], "north").await;
     let (south, other, _) = organizer_and_tenant(&hosts[0], "south").await;
     settings(&hosts[0], &tenant, |receipts| receipts.is_on = true).await;
@@ -38,9 +49,7 @@ async fn racing_customers_at_two_hosts_get_numbers_without_gaps() {
         people.push(ensure_customer(&hosts[0], &tenant, &name, email(&name, &tenant)).await);
     }
     let stranger = ensure_customer(&hosts[0], &south, "sid", email("sid", &south)).await;
-    let workers = hosts
-        .each_ref()
-        .map(|host| host.worker().spawn_singletons());
+    let workers = hosts.each_ref().map(|host| host.worker().spawn());
     // Each books twice, at both hosts, and gives the first one back.
     let racing = people.iter().enumerate().map(|(at, person)| {
         let (host, twin) = (hosts[at % 2].clone(), hosts[(at + 1) % 2].clone());
@@ -61,6 +70,17 @@ async fn racing_customers_at_two_hosts_get_numbers_without_gaps() {
     let count = CUSTOMERS as u64;
     assert_eq!(totals(&all), [3 * count * PRICE, 2 * count * PRICE]);
     assert_verified(&hosts[0]).await;
+    // Each has one mail, whichever host numbered it and whichever sent it.
+    let files = wait_for(Patience::WORK, "a mail with each receipt", || async {
+        let sent = mailer.sent().into_iter();
+        let files = sent.filter_map(|mail| page_in(&mail.bytes));
+        let mut files: Vec<String> = files.map(|(name, _)| name).collect();
+        files.sort();
+        (files.len() >= all.len()).then_some(files)
+    })
+    .await;
+    assert_eq!(files, pages_of(&all));
+    assert!(all.iter().all(|receipt| receipt.notification.is_some()));
     // Nobody asked for receipts there.
     let counted = server
         .sql(
@@ -169,6 +189,20 @@ async fn a_program_that_is_killed_while_it_numbers_leaves_no_gap() {
         .collect();
     assert_eq!(numbers, wanted);
     program.stop().await;
+    let mails = mail_files(&data.path().join("mails"));
+    let mails = mails
+        .iter()
+        .map(|path| std::fs::read(path).expect("a mail"));
+    let mut files: Vec<String> = mails
+        .filter_map(|mail| page_in(&mail))
+        .map(|(name, _)| name)
+        .collect();
+    let count = files.len();
+    files.sort();
+    files.dedup();
+    assert_eq!(files.len(), count, "no receipt has two mails");
+    let known = |name: &String| numbers.contains(&name.trim_end_matches(".html"));
+    assert!(count > 0 && files.iter().all(known), "{files:?}");
     let verified = Program::run(["verify", "--data", &path]).await;
     let said = format!("{} receipts with their numbers", all.len());
     assert!(verified.stderr.contains(&said), "{verified:?}");

@@ -6,6 +6,7 @@
 
 mod api;
 mod hosts;
+mod mails;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use boxoffice_engine::{
     UpdateTenant,
 };
 use boxoffice_tests::{Patience, wait_for};
+use mail_parser::{MessageParser, MimeHeaders as _};
 
 /// Changes a tenant's settings of receipts.
 pub(super) async fn settings(
@@ -79,6 +81,28 @@ fn totals(receipts: &[BookingReceipt]) -> [u64; 2] {
         own.map(|receipt| receipt.total_minor).sum()
     };
     [of(ReceiptKind::Receipt), of(ReceiptKind::CreditNote)]
+}
+
+/// The name and text of the page that a mail has as a file, if it has one.
+fn page_in(mail: &[u8]) -> Option<(String, String)> {
+    let message = MessageParser::default().parse(mail).expect("a mail");
+    let mut files = message.attachments();
+    let file = files.find(|file| {
+        let name = file.attachment_name().unwrap_or_default();
+        name.ends_with(".html")
+    })?;
+    let name = file.attachment_name().unwrap_or_default().to_owned();
+    let text = String::from_utf8(file.contents().to_vec()).expect("UTF-8");
+    Some((name, text))
+}
+
+/// The files that the mails with these receipts have, in the order of their names.
+fn pages_of(receipts: &[BookingReceipt]) -> Vec<String> {
+    let numbers = receipts.iter().map(|receipt| receipt.number.as_ref());
+    let names = numbers.map(|number| format!("{}.html", number.expect("a number").text));
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
 }
 
 /// Everything that a store has, as a backup.

@@ -180,10 +180,35 @@ pub(super) const ROWS: &[Row] = &[
             json!({
                 "name": "North", "senderName": "North Hall", "replyTo": "help@north.test", "reminderMinutes": 60,
                 "organizersMayRegister": true, "announcementsPerDay": 5, "bulkToVerifiedOnly": false,
-                "confirmBeforeBooking": false,
+                "confirmBeforeBooking": false, "bookingUrl": "https://north.test/b/{bookingId}",
+                "offerUrl": "https://north.test/o/{holdId}", "eventUrl": "https://north.test/e/{eventId}",
             })
         }),
         200,
+    ),
+    row(
+        "GET",
+        "/api/tenant/logo",
+        Door::Public,
+        Thing::None,
+        None,
+        200,
+    ),
+    row(
+        "PUT",
+        "/api/tenant/logo",
+        Door::Owner,
+        Thing::None,
+        None,
+        415,
+    ),
+    row(
+        "DELETE",
+        "/api/tenant/logo",
+        Door::Owner,
+        Thing::None,
+        None,
+        204,
     ),
     row("GET", "/api/keys", Door::Owner, Thing::None, None, 200),
     row(

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     error::Result,
-    modules::notifications::mail::data::local,
-    types::{DeliveryRecord, EventDetails, EventId, EventStatus, PageRequest, UserId},
+    modules::notifications::mail::{booking_url, data::local},
+    types::{DeliveryRecord, EventDetails, EventId, EventStatus, PageRequest, TenantLinks, UserId},
 };
 
 /// Bookings that one mail names; the others are counted. Twenty are read on one screen.
@@ -34,14 +34,19 @@ impl Kind for BookingSummary {
         templates!("booking-summary")
     }
 
-    async fn parts(&self, reader: &SourceReader<'_>) -> Result<KindParts> {
-        let mut parts = KindParts::default();
+    async fn add_parts(
+        &self,
+        reader: &SourceReader<'_>,
+        source: &MailSource,
+        parts: &mut KindParts,
+    ) -> Result<()> {
+        let links = &source.tenant.settings.links;
         for customer in &reader.customers {
-            if let Some(summary) = summary(reader, *customer).await? {
+            if let Some(summary) = summary(reader, *customer, links).await? {
                 parts.summaries.insert(*customer, summary);
             }
         }
-        Ok(parts)
+        Ok(())
     }
 
     fn unwanted(&self, source: &MailSource, delivery: &DeliveryRecord) -> Option<&'static str> {
@@ -62,6 +67,7 @@ impl Kind for BookingSummary {
         sample["summary"] = json!({
             "bookings": [{
                 "id": "booking-of-a-trial",
+                "url": "https://trial.example/bookings/booking-of-a-trial",
                 "title": "A trial",
                 "startsAtLocal": "Wednesday, 5 June 2030, 19:30 (Europe/Berlin)",
                 "numTickets": 2,
@@ -72,7 +78,11 @@ impl Kind for BookingSummary {
 }
 
 /// A customer's active bookings of events that have not begun, the next ones first; `None` without any.
-async fn summary(reader: &SourceReader<'_>, customer: UserId) -> Result<Option<Value>> {
+async fn summary(
+    reader: &SourceReader<'_>,
+    customer: UserId,
+    links: &TenantLinks,
+) -> Result<Option<Value>> {
     let (repository, tenant) = (&reader.module.bookings, reader.tenant);
     let page = PageRequest {
         cursor: None,
@@ -94,10 +104,11 @@ async fn summary(reader: &SourceReader<'_>, customer: UserId) -> Result<Option<V
             };
             if let Some(event) = event {
                 count += 1;
-                next.push((event.clone(), booking.id, booking.tickets()));
+                let url = booking_url(links, &booking, Some(event));
+                next.push((event.clone(), booking.id, booking.tickets(), url));
             }
         }
-        next.sort_unstable_by_key(|(event, id, _)| (event.starts_at, *id));
+        next.sort_unstable_by_key(|(event, id, ..)| (event.starts_at, *id));
         next.truncate(BOOKINGS_MAX);
         if is_last {
             break;
@@ -105,9 +116,10 @@ async fn summary(reader: &SourceReader<'_>, customer: UserId) -> Result<Option<V
     }
     let named: Vec<Value> = next
         .iter()
-        .map(|(event, id, tickets)| {
+        .map(|(event, id, tickets, url)| {
             json!({
                 "id": id.to_string(),
+                "url": url,
                 "title": event.title,
                 "startsAtLocal": local(event.starts_at, &event.time_zone),
                 "numTickets": tickets,

@@ -19,6 +19,7 @@ mod identity_linked;
 mod invitation;
 mod password_reset;
 mod plugin_quarantined;
+mod receipt;
 mod sign_up_notice;
 mod ticket_received;
 mod ticket_voided;
@@ -233,6 +234,7 @@ pub(super) fn of(kind: NotificationKind) -> &'static dyn Kind {
         NotificationKind::WaitingListOffer => &waiting_list_offer::WaitingListOffer,
         NotificationKind::TicketReceived => &ticket_received::TicketReceived,
         NotificationKind::TicketVoided => &ticket_voided::TicketVoided,
+        NotificationKind::Receipt => &receipt::Receipt,
         NotificationKind::EventUpdated => &event_updated::EventUpdated,
         NotificationKind::EventCancelled => &event_cancelled::EventCancelled,
         NotificationKind::EventReminder => &event_reminder::EventReminder,

@@ -57,6 +57,8 @@ impl Kind for WaitingListOffer {
     fn add_sample(&self, sample: &mut Value) {
         let lines = sample["bookings"][0]["lines"].clone();
         sample["bookings"] = json!([]);
+        sample["links"]["bookingUrl"] = json!(null);
+        sample["links"]["offerUrl"] = json!("https://trial.example/offers/hold-of-a-trial");
         sample["offer"] = json!({
             "holdId": "hold-of-a-trial",
             "expiresAt": "2030-05-01T20:00:00Z",

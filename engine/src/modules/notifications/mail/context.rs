@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::types::{
-    Announcement, Booking, BookingId, EmailAddress, Event, EventDetails, Hold, Label,
-    NotificationId, NotificationKind, PluginQuarantine, Tenant, User,
+    Announcement, Booking, BookingId, BookingReceipt, EmailAddress, Event, EventDetails, Hold,
+    Label, NotificationId, NotificationKind, PluginQuarantine, Tenant, User,
 };
 
 /// What templates call a recipient who has not confirmed the address.
-const UNCONFIRMED_NAME: &str = "Guest";
+pub(super) const UNCONFIRMED_NAME: &str = "Guest";
 
 /// Everything the words of one mail are made of.
 pub(crate) struct MailContext<'a> {
@@ -45,6 +45,10 @@ pub(crate) struct MailContext<'a> {
     pub(crate) summary: Option<&'a Value>,
     /// Whether the recipient has tickets of the event left, so that a cancellation leaves it in their calendar.
     pub(crate) keeps_entry: bool,
+    /// The tenant's uploaded logo.
+    pub(crate) logo: Option<&'a MailLogo>,
+    /// The numbered receipt or credit note, for `Receipt`.
+    pub(crate) receipt: Option<&'a BookingReceipt>,
     /// Those of the bookings' tickets whose codes the mail shows, [`MailContext::TICKETS_MAX`] at most.
     pub(crate) tickets: &'a [MailTicket],
     /// The installation's own address: the sender's, unless the tenant has one. Message-IDs end with its domain.
@@ -53,6 +57,16 @@ pub(crate) struct MailContext<'a> {
     pub(crate) delivery_key: &'a str,
     /// The moment of composing, UTC.
     pub(crate) now: Timestamp,
+}
+
+/// A tenant's uploaded logo, ready for mails.
+#[derive(Debug)]
+pub(crate) struct MailLogo {
+    /// The PNG picture in base64, in lines.
+    pub(crate) encoded: Vec<u8>,
+    /// Its size in pixels.
+    pub(crate) width: u32,
+    pub(crate) height: u32,
 }
 
 /// A ticket with its code, in a mail.

@@ -5,7 +5,10 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::context::{MailContext, MailTicket};
+use super::{
+    branding::{booking_url, brand_data, links_data},
+    context::{MailContext, MailTicket},
+};
 use crate::types::{
     AnswerValue, Answers, Booking, BookingLine, CancelCause, Event, EventDetails, Label, Metadata,
     QuestionId, TicketTypeId,
@@ -19,7 +22,9 @@ pub(super) fn common_data(context: &MailContext<'_>) -> Value {
     let bookings = bookings.map(|booking| booking_data(context, booking));
     json!({
         "kind": context.kind,
-        "tenant": { "name": context.tenant.name },
+        "tenant": { "name": context.tenant.name, "senderName": context.sender_name() },
+        "brand": brand_data(context),
+        "links": links_data(context),
         "recipient": {
             "name": context.recipient_name(),
             "metadata": metadata_data(&context.recipient.metadata),
@@ -31,6 +36,7 @@ pub(super) fn common_data(context: &MailContext<'_>) -> Value {
         "voidTickets": [],
         "announcement": null,
         "offer": null,
+        "receipt": null,
         "unsubscribeUrl": context.unsubscribe_url,
         "changes": [],
     })
@@ -147,12 +153,22 @@ pub(in crate::modules::notifications) fn booking_data(
     let (event, details) = (context.event, booking.details.as_deref());
     let typed = details.filter(|_| context.recipient.email_verified);
     let none = Answers::default();
+    let url = match booking.customer == reader {
+        true => booking_url(
+            &context.tenant.settings.links,
+            booking,
+            event.map(|one| &one.details),
+        ),
+        // It is not theirs to see.
+        false => None,
+    };
     let answers = typed.map_or(&none, |details| &details.answers);
     json!({
         "reference": details.and_then(|details| details.reference.as_ref()),
         "metadata": typed.map_or_else(|| json!([]), |details| metadata_data(&details.metadata)),
         "answers": answers_data(event, answers),
         "id": booking.id.to_string(),
+        "url": url,
         "bookingNumber": booking.number,
         "status": booking.status,
         "channel": booking.channel(),

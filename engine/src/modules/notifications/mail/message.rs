@@ -4,6 +4,8 @@
 //! printable ASCII, and only that function writes line breaks: nothing a title or name holds can begin a
 //! header of its own.
 
+use std::borrow::Cow;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::{fmt::rfc2822, tz::TimeZone};
 use mail_builder::{
@@ -12,7 +14,11 @@ use mail_builder::{
     mime::MimePart,
 };
 
-use super::context::{MailContext, MailTicket};
+use super::{
+    branding::LOGO_ID,
+    context::{MailContext, MailTicket},
+    receipt_file,
+};
 use crate::{
     error::{Error, Result},
     modules::tickets::qr_code::qr_code_png,
@@ -78,18 +84,24 @@ pub(super) fn build(
         &[context.notification.to_string()],
     )?;
     field(&mut mail, "MIME-Version", &["1.0".to_owned()])?;
-    let pictures = pictures(context)?;
-    parts(rendered, pictures, calendar)
+    let mut pictures = pictures(context)?;
+    if let Some(logo) = context.logo
+        && rendered.html.contains(&format!("cid:{LOGO_ID}"))
+    {
+        pictures.push(picture(logo.encoded.clone(), "logo.png", LOGO_ID));
+    }
+    let files = files(context, calendar).map_err(Error::internal)?;
+    parts(rendered, pictures, files)
         .and_then(|parts| parts.write_part(&mut mail))
         .map_err(Error::internal)?;
     Ok(mail)
 }
 
-/// Text and HTML, with its pictures, as alternatives, and the calendar, if there is one, as a file.
+/// Text and HTML, with its pictures, as alternatives, and the files, if there are any.
 fn parts(
     rendered: &Rendered,
     pictures: Vec<MimePart<'static>>,
-    calendar: Option<&CalendarFile>,
+    files: Vec<MimePart<'static>>,
 ) -> std::io::Result<MimePart<'static>> {
     let mut html = text_part("text/html", &rendered.html)?;
     if !pictures.is_empty() {
@@ -105,39 +117,63 @@ fn parts(
         ContentType::new("multipart/alternative").attribute("boundary", WORDS_BOUNDARY),
         alternatives,
     );
-    let Some(calendar) = calendar else {
+    if files.is_empty() {
         return Ok(alternatives);
-    };
-    let calendar_type = ContentType::new("text/calendar")
-        .attribute("charset", "utf-8")
-        .attribute("method", calendar.method)
-        .attribute("name", "event.ics");
-    let mut file = Vec::new();
-    // As base64, no relay and no client touches its line ends and folds.
-    base64_encode_mime(calendar.text.as_bytes(), &mut file, false)?;
+    }
+    let together = std::iter::once(alternatives).chain(files);
     Ok(MimePart::new(
         ContentType::new("multipart/mixed").attribute("boundary", PARTS_BOUNDARY),
-        vec![
-            alternatives,
-            MimePart::new(calendar_type, file)
-                .transfer_encoding("base64")
-                .attachment("event.ics"),
-        ],
+        together.collect::<Vec<_>>(),
     ))
+}
+
+/// The entry for calendars and the receipt, if the mail has them.
+fn files(
+    context: &MailContext<'_>,
+    calendar: Option<&CalendarFile>,
+) -> std::io::Result<Vec<MimePart<'static>>> {
+    // As base64, no relay and no client touches line ends and folds.
+    let file = |content_type: ContentType<'static>,
+                name: String,
+                text: &str|
+     -> std::io::Result<MimePart<'static>> {
+        let content_type = content_type.attribute("name", name.clone());
+        let mut encoded = Vec::new();
+        base64_encode_mime(text.as_bytes(), &mut encoded, false)?;
+        let part = MimePart::new(content_type, encoded).transfer_encoding("base64");
+        Ok(part.attachment(name))
+    };
+    let typed = |name| ContentType::new(name).attribute("charset", "utf-8");
+    let calendar = calendar.map(|calendar| {
+        let content_type = typed("text/calendar").attribute("method", calendar.method);
+        file(content_type, "event.ics".to_owned(), &calendar.text)
+    });
+    let receipt = receipt_file::file(context);
+    let receipt = receipt.map(|(name, page)| file(typed("text/html"), name, &page));
+    calendar.into_iter().chain(receipt).collect()
 }
 
 /// The QR codes of tickets.
 fn pictures(context: &MailContext<'_>) -> Result<Vec<MimePart<'static>>> {
-    let picture = |ticket: &MailTicket| {
+    let of_ticket = |ticket: &MailTicket| {
         let mut encoded = Vec::new();
-        let picture = qr_code_png(&ticket.code)?;
-        base64_encode_mime(&picture, &mut encoded, false).map_err(Error::internal)?;
+        let png = qr_code_png(&ticket.code)?;
+        base64_encode_mime(&png, &mut encoded, false).map_err(Error::internal)?;
         let name = format!("ticket-{}.png", ticket.number);
-        let media_type = ContentType::new("image/png").attribute("name", name);
-        let part = MimePart::new(media_type, encoded).transfer_encoding("base64");
-        Ok(part.inline().cid(ticket.image_id()))
+        Ok(picture(encoded, name, ticket.image_id()))
     };
-    context.tickets.iter().map(picture).collect()
+    context.tickets.iter().map(of_ticket).collect()
+}
+
+/// A PNG picture in base64 that the HTML names by its Content-ID.
+fn picture(
+    encoded: Vec<u8>,
+    name: impl Into<Cow<'static, str>>,
+    id: impl Into<Cow<'static, str>>,
+) -> MimePart<'static> {
+    let media_type = ContentType::new("image/png").attribute("name", name.into());
+    let part = MimePart::new(media_type, encoded).transfer_encoding("base64");
+    part.inline().cid(id.into())
 }
 
 fn text_part(media_type: &'static str, text: &str) -> std::io::Result<MimePart<'static>> {

@@ -2,15 +2,18 @@
 //!
 //! Called by the delivery of notifications. Calls the templates port; reads and writes no store.
 
+mod branding;
 pub(super) mod context;
 pub(super) mod data;
 mod direction;
 mod message;
+pub(super) mod receipt_file;
 mod samples;
 mod templates;
 #[cfg(test)]
 mod tests;
 
+pub(super) use branding::booking_url;
 pub(crate) use samples::sample as mail_sample;
 
 use self::context::MailContext;

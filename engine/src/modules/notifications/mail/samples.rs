@@ -10,7 +10,9 @@ use crate::{modules::notifications::kinds, types::NotificationKind};
 pub(crate) fn sample(kind: NotificationKind) -> Value {
     let mut sample = json!({
         "kind": kind,
-        "tenant": { "name": "Trial" },
+        "tenant": { "name": "Trial", "senderName": "Trial Tickets" },
+        "brand": brand(),
+        "links": links(),
         "recipient": { "name": "Ann Example" },
         "event": {
             "id": "event-of-a-trial",
@@ -27,6 +29,7 @@ pub(crate) fn sample(kind: NotificationKind) -> Value {
         },
         "bookings": [{
             "id": "booking-of-a-trial",
+            "url": "https://trial.example/bookings/booking-of-a-trial",
             "bookingNumber": "7K3QX-9TB0A",
             "reference": "order-4711",
             "metadata": [{ "key": "cart", "value": "17" }],
@@ -55,9 +58,28 @@ pub(crate) fn sample(kind: NotificationKind) -> Value {
         "voidTickets": [],
         "announcement": null,
         "offer": null,
+        "receipt": null,
         "unsubscribeUrl": null,
         "changes": [],
     });
     kinds::of(kind).add_sample(&mut sample);
     sample
+}
+
+/// A tenant with a look of its own.
+fn brand() -> Value {
+    json!({
+        "color": "#7a1f3d",
+        "textColor": "#ffffff",
+        "logo": { "src": "cid:logo@boxoffice", "width": 160, "height": 80 },
+        "footer": ["Trial Ltd", "1 Main Street"],
+    })
+}
+
+fn links() -> Value {
+    json!({
+        "bookingUrl": "https://trial.example/bookings/booking-of-a-trial",
+        "offerUrl": null,
+        "eventUrl": "https://trial.example/events/event-of-a-trial",
+    })
 }

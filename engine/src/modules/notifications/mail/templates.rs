@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde_json::Value;
 
-use super::{context::MailContext, data::common_data, direction};
+use super::{branding, context::MailContext, data::common_data, direction};
 use crate::{
     error::{Error, Result},
     modules::notifications::kinds,
@@ -55,6 +55,7 @@ static BUILT_IN: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     environment.add_filter("isolated", direction::isolated);
+    environment.add_function("button", branding::button);
     let mut add = |name: String, source: &'static str| {
         environment
             .add_template_owned(name, source)

@@ -3,6 +3,8 @@
 mod bulk;
 mod fixture;
 mod hostile;
+mod look;
+mod receipts;
 mod schemas;
 mod without_booking;
 

@@ -4,6 +4,7 @@ mod announcements;
 mod api_keys;
 mod booking_details;
 mod bookings;
+mod branding;
 mod capacity_ledger;
 mod check_ins;
 mod claims;
@@ -38,6 +39,7 @@ pub(in crate::modules::repositories) use booking_details::DetailsColumns;
 pub(in crate::modules::repositories) use bookings::{
     BookingLineRow, BookingNumbersRow, BookingRow, CustomerBookingRow, booking_id,
 };
+pub(in crate::modules::repositories) use branding::LogoRow;
 pub(in crate::modules::repositories) use capacity_ledger::CapacityLedgerRow;
 pub(in crate::modules::repositories) use check_ins::CheckInRow;
 pub(in crate::modules::repositories) use claims::{ClaimColumn, ClaimRow, ClaimUseRow};

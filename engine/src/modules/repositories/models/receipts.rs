@@ -27,6 +27,7 @@ pub(in crate::modules::repositories) struct ReceiptSettingsRow {
     time_zone: String,
     number_prefix: String,
     keep_names_years: u32,
+    send_by_mail: bool,
 }
 
 impl ReceiptSettingsRow {
@@ -42,6 +43,7 @@ impl ReceiptSettingsRow {
             time_zone: settings.time_zone.clone(),
             number_prefix: settings.number_prefix.clone(),
             keep_names_years: settings.keep_names_years,
+            send_by_mail: settings.send_by_mail,
         })
     }
 
@@ -56,6 +58,7 @@ impl ReceiptSettingsRow {
             time_zone: row.time_zone,
             number_prefix: row.number_prefix,
             keep_names_years: row.keep_names_years,
+            send_by_mail: row.send_by_mail,
         })
     }
 }
@@ -199,6 +202,8 @@ struct Content {
     lines: Vec<Line>,
     total_minor: u64,
     taxes: Vec<Tax>,
+    /// The notification of its mail.
+    notification: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -297,6 +302,7 @@ impl ReceiptRow {
             total_minor: content.total_minor,
             taxes: content.taxes.into_iter().map(Tax::into_type).collect(),
             names_until: year(self.names_until)?,
+            notification: content.notification.map(|id| id.parse()).transpose()?,
         })
     }
 }
@@ -322,6 +328,7 @@ impl Content {
                     tax_minor: tax.tax_minor,
                 })
                 .collect(),
+            notification: receipt.notification.map(|id| id.to_string()),
         }
     }
 }

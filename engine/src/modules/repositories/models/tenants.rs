@@ -3,6 +3,7 @@
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::{
+    branding::{BrandRow, LogoFactsRow},
     keys::{at_millisecond, key_text, millisecond, record},
     receipts::ReceiptSettingsRow,
 };
@@ -33,6 +34,9 @@ pub(in crate::modules::repositories) struct TenantRow {
     receipts_since: Option<i64>,
     /// `None` for the default.
     shown_availability: Option<String>,
+    /// `None` without a brand and links.
+    brand: Option<BrandRow>,
+    logo: Option<LogoFactsRow>,
 }
 
 impl TenantRow {
@@ -71,10 +75,13 @@ impl TenantRow {
             shown_availability: (tenant.settings.shown_availability
                 != ShownAvailability::default())
             .then(|| tenant.settings.shown_availability.as_str().to_owned()),
+            brand: BrandRow::of(&tenant.settings),
+            logo: tenant.logo.as_ref().map(LogoFactsRow::of),
         }
     }
 
     pub(in crate::modules::repositories) fn into_type(self) -> Result<Tenant> {
+        let (brand, links) = self.brand.map(BrandRow::into_parts).unwrap_or_default();
         Ok(Tenant {
             id: TenantId::trusted(key_text(&self.id, 0)?),
             name: Label::stored(self.name),
@@ -91,7 +98,10 @@ impl TenantRow {
                 receipts: ReceiptSettingsRow::into_type(self.receipts),
                 shown_availability: (self.shown_availability)
                     .map_or(Ok(ShownAvailability::default()), |shown| shown.parse())?,
+                brand,
+                links,
             },
+            logo: self.logo.map(LogoFactsRow::into_type),
             receipts_since: self.receipts_since.map(at_millisecond).transpose()?,
             mail_from: self.mail_from.map(EmailAddress::stored),
             created_at: at_millisecond(self.created_at)?,

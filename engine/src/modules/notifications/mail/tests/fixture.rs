@@ -7,15 +7,17 @@ use ulid::Ulid;
 use crate::{
     modules::notifications::mail::{
         ComposedMail, compose,
-        context::{MailContext, MailTicket},
+        context::{MailContext, MailLogo, MailTicket},
         mail_sample,
     },
     types::{
         Announcement, AnswerValue, Answers, Booking, BookingDetails, BookingId, BookingLine,
-        BookingNumber, CancelCause, Cancellation, CancellationTerms, EmailAddress, Event,
-        EventDetails, EventId, EventStatus, Hold, HoldId, HoldStatus, Label, Metadata,
-        NotificationId, NotificationKind, PluginHash, PluginName, PluginQuarantine, Prose,
-        Reminder, Tenant, TenantId, TenantSettings, TicketTransfer, TicketType, TicketTypeId, User,
+        BookingNumber, BookingReceipt, Brand, BrandColor, CancelCause, Cancellation,
+        CancellationTerms, EmailAddress, Event, EventDetails, EventId, EventStatus, Hold, HoldId,
+        HoldStatus, HttpsUrl, Label, LinkTarget, LinkTemplate, LogoFacts, Metadata, NotificationId,
+        NotificationKind, PluginHash, PluginName, PluginQuarantine, Prose, ReceiptId,
+        ReceiptIssuer, ReceiptLine, ReceiptNumber, ReceiptRecipient, ReceiptTax, Reminder, Tenant,
+        TenantId, TenantLinks, TenantSettings, TicketTransfer, TicketType, TicketTypeId, User,
         UserId, UserRole,
     },
 };
@@ -38,6 +40,8 @@ pub(super) struct Fixture {
     pub(super) keeps_entry: bool,
     pub(super) tickets: Vec<MailTicket>,
     pub(super) mail_from: EmailAddress,
+    pub(super) logo: Option<MailLogo>,
+    pub(super) receipt: Option<BookingReceipt>,
 }
 
 impl Fixture {
@@ -111,9 +115,48 @@ impl Fixture {
                 }
                 _ => Vec::new(),
             },
+            logo: None,
+            receipt: (kind == NotificationKind::Receipt).then(|| receipt(&event)),
             event,
             mail_from: address("tickets@boxoffice.example"),
         }
+    }
+
+    /// The same of a tenant with a look and pages of its own.
+    pub(super) fn dressed(mut self) -> Self {
+        let settings = &mut self.tenant.settings;
+        settings.brand = Brand {
+            color: BrandColor::read("#ffcc00"),
+            logo_url: HttpsUrl::parse("f", "https://north.example/logo.png?a=1&b=2").ok(),
+            footer: Brand::parse_footer(
+                "North Stage Ltd, 1 Main Street\nקונצרט <b>&</b> {{ tenant }}",
+            )
+            .unwrap(),
+        };
+        let link = |target, text| LinkTemplate::parse(target, text).ok();
+        settings.links = TenantLinks {
+            booking: link(
+                LinkTarget::Booking,
+                "https://north.example/b/{bookingReference}?n={bookingNumber}&e={eventId}",
+            ),
+            offer: link(LinkTarget::Offer, "https://north.example/take/{holdId}"),
+            event: link(
+                LinkTarget::Event,
+                "https://north.example/e/{eventReference}",
+            ),
+        };
+        self.with_logo(480, 120)
+    }
+
+    pub(super) fn with_logo(mut self, width: u32, height: u32) -> Self {
+        let sha256 = String::new();
+        let facts = LogoFacts {
+            sha256,
+            width,
+            height,
+        };
+        self.logo = MailLogo::new(&logo(width, height), &facts).ok();
+        self
     }
 
     pub(super) fn context(&self) -> MailContext<'_> {
@@ -133,6 +176,8 @@ impl Fixture {
             offer: self.offer.as_ref(),
             summary: self.summary.as_ref(),
             keeps_entry: self.keeps_entry,
+            logo: self.logo.as_ref(),
+            receipt: self.receipt.as_ref(),
             tickets: &self.tickets,
             mail_from: &self.mail_from,
             delivery_key: "key.1-a_b",
@@ -156,6 +201,7 @@ fn tenant() -> Tenant {
             reply_to: Some(address("help@north.example")),
             ..TenantSettings::default()
         },
+        logo: None,
         receipts_since: None,
         created_at: Timestamp::UNIX_EPOCH,
     }
@@ -279,6 +325,73 @@ fn offer(event: &Event) -> Hold {
         sale: None,
         details: None,
         claims: Vec::new(),
+    }
+}
+
+/// A picture with a bar of a dark colour on a transparent ground.
+fn logo(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.set_depth(png::BitDepth::Eight);
+    let rows = (0..height).flat_map(|y| {
+        let is_dark = (height / 4..height * 3 / 4).contains(&y);
+        (0..width).flat_map(move |_| match is_dark {
+            true => [0x7a, 0x1f, 0x3d, 0xff],
+            false => [0; 4],
+        })
+    });
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&rows.collect::<Vec<u8>>()).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+fn receipt(event: &Event) -> BookingReceipt {
+    let booking = booking(event, 7);
+    let line = booking.lines[0].clone();
+    BookingReceipt {
+        id: ReceiptId::of(booking.id),
+        number: Some(ReceiptNumber {
+            text: "R-2026-000123".to_owned(),
+            year: 2026,
+            issued_on: "2026-05-01".to_owned(),
+            issued_at: time("2026-05-01T08:00:00Z"),
+            series: String::new(),
+            sequence: 123,
+        }),
+        corrects: None,
+        booking_number: booking.number,
+        booked_at: booking.created_at,
+        cancelled_at: None,
+        event_title: event.details.title.clone(),
+        recipient: Some(ReceiptRecipient {
+            name: label("Ann <3 Example"),
+            email: address("ann@example.org"),
+        }),
+        issuer: ReceiptIssuer {
+            name: label("North Stage <Ltd>"),
+            address: vec![label("1 Main Street")],
+            tax_id: Some(label("DE 123")),
+            tax_name: label("VAT"),
+        },
+        currency: "EUR".to_owned(),
+        lines: vec![ReceiptLine {
+            ticket_type: line.ticket_type,
+            name: label("Balcony"),
+            quantity: 2,
+            unit_price_minor: 1_250,
+            total_minor: 2_500,
+            tax_basis_points: Some(1_900),
+        }],
+        total_minor: 2_500,
+        taxes: vec![ReceiptTax {
+            basis_points: 1_900,
+            gross_minor: 2_500,
+            tax_minor: 399,
+        }],
+        names_until: 2036,
+        notification: Some(notification()),
     }
 }
 

@@ -58,6 +58,7 @@ async fn check_hostile(fixture: &Fixture, hostile: &str) {
     assert!(!plain || html.contains(hostile), "{html}");
     match fixture.kind {
         NotificationKind::WaitingListOffer => assert_eq!(message.attachment_count(), 0),
+        NotificationKind::Receipt => assert_eq!(message.attachment_count(), 1),
         _ => check_calendar(&calendar(&message), hostile),
     }
 }

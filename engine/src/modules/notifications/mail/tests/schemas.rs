@@ -136,11 +136,14 @@ fn the_data_has_one_shape() {
         [
             "announcement",
             "bookings",
+            "brand",
             "cancellation",
             "changes",
             "event",
             "kind",
+            "links",
             "offer",
+            "receipt",
             "recipient",
             "tenant",
             "tickets",
@@ -159,7 +162,10 @@ fn the_data_has_one_shape() {
 fn schema(kind: NotificationKind) -> Value {
     let mut rendered = Vec::new();
     for is_known in [true, false] {
-        let mut fixture = Fixture::new(kind);
+        let mut fixture = match is_known {
+            true => Fixture::new(kind).dressed(),
+            false => Fixture::new(kind),
+        };
         if is_known && kind.needs_consent() {
             fixture.unsubscribe_url = Some("https://tickets.example/unsubscribe".to_owned());
         }
@@ -176,6 +182,9 @@ fn schema(kind: NotificationKind) -> Value {
             fixture.event.details.location = None;
             fixture.event.details.reference = None;
             fixture.tickets.clear();
+            if let Some(receipt) = &mut fixture.receipt {
+                receipt.corrects = Some("R-2026-000001".to_owned());
+            }
             let now = fixture.context().now;
             if let Some(booking) = fixture.bookings.first_mut() {
                 booking.details = None;
@@ -188,6 +197,10 @@ fn schema(kind: NotificationKind) -> Value {
         }
         rendered.push(data(&fixture.context()));
     }
+    // Nobody knows the size of a logo at an address.
+    let mut linked = Fixture::new(kind).dressed();
+    linked.logo = None;
+    rendered.push(data(&linked.context()));
     let mut schema = of(&rendered.iter().collect::<Vec<_>>());
     schema["properties"]["kind"] = json!({ "const": kind });
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
