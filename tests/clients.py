@@ -18,6 +18,7 @@ SOURCES = Path(__file__).resolve().parent / "clients"
 # Bodies that are no JSON; the generator knows bytes by this name only. docs/api.md says the same to users.
 CONFIG = """content_type_overrides:
   application/wasm: application/octet-stream
+  image/png: application/octet-stream
   application/x-ndjson: application/octet-stream
 """
 # A client of this many files is one that nobody wants: one class for each answer of each operation.
