@@ -196,22 +196,7 @@ impl TenantSettingsPatchRequest {
             name = Label::parse("name", given)?;
         }
         let mut settings = tenant.settings.clone();
-        self.sender_name
-            .write(&mut settings.sender_name, None, |name| {
-                Label::parse("senderName", name).map(Some)
-            })?;
-        self.reply_to
-            .write(&mut settings.reply_to, None, |address| {
-                EmailAddress::parse("replyTo", address).map(Some)
-            })?;
-        self.reminder_minutes.write(
-            &mut settings.reminder_lead,
-            None,
-            |minutes| match *minutes {
-                Whole(0) => Ok(None),
-                Whole(minutes) => ReminderLead::parse("reminderMinutes", minutes).map(Some),
-            },
-        )?;
+        self.change_mails(&mut settings)?;
         self.announcements_per_day.write(
             &mut settings.announcements_per_day,
             TenantSettings::ANNOUNCEMENTS_PER_DAY_DEFAULT,
@@ -240,6 +225,31 @@ impl TenantSettingsPatchRequest {
             ShownAvailability::default(),
             |shown| shown.parse(),
         )?;
+        Ok(UpdateTenant {
+            expected_version,
+            name,
+            settings,
+        })
+    }
+
+    /// What mails say of the tenant, and when reminders are sent.
+    fn change_mails(&self, settings: &mut TenantSettings) -> Result<()> {
+        self.sender_name
+            .write(&mut settings.sender_name, None, |name| {
+                Label::parse("senderName", name).map(Some)
+            })?;
+        self.reply_to
+            .write(&mut settings.reply_to, None, |address| {
+                EmailAddress::parse("replyTo", address).map(Some)
+            })?;
+        self.reminder_minutes.write(
+            &mut settings.reminder_lead,
+            None,
+            |minutes| match *minutes {
+                Whole(0) => Ok(None),
+                Whole(minutes) => ReminderLead::parse("reminderMinutes", minutes).map(Some),
+            },
+        )?;
         let brand = settings.brand.clone();
         self.brand
             .write(&mut settings.brand, Brand::default(), |patch| {
@@ -247,11 +257,7 @@ impl TenantSettingsPatchRequest {
             })?;
         let links = [&self.booking_url, &self.offer_url, &self.event_url];
         change_links(&mut settings.links, links)?;
-        Ok(UpdateTenant {
-            expected_version,
-            name,
-            settings,
-        })
+        Ok(())
     }
 }
 

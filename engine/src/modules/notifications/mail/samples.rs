@@ -13,7 +13,7 @@ pub(crate) fn sample(kind: NotificationKind) -> Value {
         "tenant": { "name": "Trial", "senderName": "Trial Tickets" },
         "brand": brand(),
         "links": links(),
-        "recipient": { "name": "Ann Example" },
+        "recipient": { "name": "Ann Example", "metadata": [{ "key": "level", "value": "gold" }] },
         "event": {
             "id": "event-of-a-trial",
             "title": "A trial",

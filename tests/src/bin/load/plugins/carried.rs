@@ -79,7 +79,7 @@ pub(super) async fn run(arguments: &PluginsArguments) -> anyhow::Result<Value> {
 /// Lets the event ask ten questions, which each booking answers.
 async fn ask_questions(scene: &mut Fixture) -> anyhow::Result<()> {
     let events = scene.engine.events();
-    let mut event = events.show(&scene.organizer, scene.event()).await?;
+    let mut event = events.show(&scene.organizer, scene.event()).await?.event;
     let question = |number| -> anyhow::Result<Question> {
         Ok(Question {
             id: format!("question-{number}").parse()?,
@@ -116,6 +116,7 @@ async fn ask_questions(scene: &mut Fixture) -> anyhow::Result<()> {
         details: event.details,
         status: EventStatus::Published,
         total_tickets: None,
+        max_tickets_per_customer: None,
         cancellation_terms: event.cancellation_terms,
         notify_customers: Some(false),
     };
