@@ -69,7 +69,7 @@ impl Api {
         booked.expect(201)
     }
 
-    /// Reads an event as a stranger does.
+    /// Reads an event as its organizer does.
     ///
     /// # Panics
     /// When the API refuses.
