@@ -84,7 +84,11 @@ impl Fixture {
                 name: label("Ann Example"),
                 role: UserRole::Customer,
                 external_id: None,
-                metadata: Metadata::default(),
+                metadata: Metadata::parse(
+                    "metadata",
+                    [("level".to_owned(), "gold".to_owned())].into(),
+                )
+                .unwrap(),
                 is_suspended: false,
                 erased_at: None,
                 created_at: Timestamp::UNIX_EPOCH,
