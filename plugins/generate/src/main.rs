@@ -71,7 +71,8 @@ const COPIES: [(&str, &str); 10] = [
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let only_checks = std::env::args().any(|argument| argument == "--check");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+    // As cargo says it now: the program may have been built where another copy of the source was.
+    let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?)
         .join("../..")
         .canonicalize()?;
     let mut wanted = BTreeMap::new();
