@@ -1,4 +1,4 @@
-//! The port for links in mails that lead back to the platform. Without it mails have no such links.
+//! The port for links that lead back to the platform, in mails and in answers about tickets. Without it there are none.
 
 use crate::types::{AccountLink, BookingId, EmailAddress, NotificationKind, TenantId, UserId};
 

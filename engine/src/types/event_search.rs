@@ -52,9 +52,13 @@ impl EventFilter {
     pub(crate) fn terms(&self) -> Vec<SearchTerm> {
         let words = self.words.iter().chain(&self.location);
         let words = words.flat_map(|words| &words.0).cloned();
-        let mut terms: Vec<_> = words.map(SearchTerm::Prefix).collect();
+        let mut terms = Vec::new();
+        for term in words.map(SearchTerm::Prefix) {
+            if !terms.contains(&term) {
+                terms.push(term);
+            }
+        }
         terms.extend(self.organizer.map(SearchTerm::Organizer));
-        terms.dedup();
         terms
     }
 

@@ -55,7 +55,7 @@ pub struct ChangeMember {
 
 impl ChangeMember {
     /// Whether it changes what the user may do.
-    pub(crate) fn is_of_rights(&self) -> bool {
+    pub(crate) fn changes_rights(&self) -> bool {
         self.role.is_some() || self.is_suspended.is_some()
     }
 }

@@ -38,6 +38,11 @@ impl Tenant {
         let sender_name = self.settings.sender_name.as_ref();
         sender_name.unwrap_or(&self.name).as_str()
     }
+
+    /// The sender's address of its mails; `installation` is the address of the whole installation.
+    pub(crate) fn sender_address<'a>(&'a self, installation: &'a EmailAddress) -> &'a EmailAddress {
+        self.mail_from.as_ref().unwrap_or(installation)
+    }
 }
 
 /// A tenant's settings, which its owners change.

@@ -21,6 +21,9 @@ pub(super) const OWN_POLICY: &str = "default-src 'none'; script-src 'self'; styl
 pub(super) const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// The policy of what loads nothing: data, and files that are opened directly.
+pub(super) const FILE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
 /// A response of this type with this content security policy.
 pub(super) fn content(
     content_type: &'static str,

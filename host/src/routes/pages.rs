@@ -23,8 +23,6 @@ use crate::metrics::Metrics;
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
-/// The policy of data and assets that are opened directly.
-const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Every error code of the HTTP side: the engine's, and those that only HTTP has.
 pub fn error_codes() -> Vec<&'static str> {
@@ -47,7 +45,7 @@ pub fn error_page(code: &str) -> Option<&'static str> {
 pub(super) fn openapi(issuer: TokenIssuer, request: &Request) -> Response {
     html::content(
         "application/json",
-        NOTHING,
+        html::FILE_POLICY,
         openapi::kept_json(issuer, &Prefix::of(request.extensions()).0),
     )
 }
@@ -124,7 +122,7 @@ fn file(files: &[PageFile], name: &Name) -> Result<Response, Problem> {
         .iter()
         .find(|(known, ..)| *known == name.0)
         .ok_or_else(|| Error::new(ErrorCode::NotFound, "There is no such file."))?;
-    Ok(html::content(content_type, NOTHING, *text))
+    Ok(html::content(content_type, html::FILE_POLICY, *text))
 }
 
 /// The metrics for Prometheus.

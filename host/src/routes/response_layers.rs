@@ -28,6 +28,7 @@ use tracing::Instrument as _;
 
 use super::{
     extract::{Prefix, idempotency_key},
+    html::FILE_POLICY,
     incoming,
     problem::{PROBLEM_JSON, Problem, ProblemDetails},
 };
@@ -230,9 +231,7 @@ fn complete_headers(headers: &mut HeaderMap, id: &RequestId) {
     // Pages have a policy for what they load; JSON loads nothing.
     headers
         .entry(CONTENT_SECURITY_POLICY)
-        .or_insert(HeaderValue::from_static(
-            "default-src 'none'; frame-ancestors 'none'",
-        ));
+        .or_insert(HeaderValue::from_static(FILE_POLICY));
     if headers.get(CONTENT_TYPE).is_some_and(is_live) {
         // A proxy must not buffer, compress or cache a live stream.
         headers.insert(

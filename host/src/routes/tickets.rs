@@ -31,7 +31,6 @@ use crate::auth::{MailLinks, TicketsLink};
 /// The policy of the page, which sends nothing and runs nothing.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
-const FILE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 
 /// Tickets on one page. Anchor: 4 KB each, so 200 KB; few bookings are larger, and those have more pages.
@@ -77,18 +76,18 @@ pub(super) async fn file(
                 "CANCEL" => "text/calendar; charset=utf-8; method=CANCEL",
                 _ => "text/calendar; charset=utf-8; method=PUBLISH",
             };
-            let mut response = html::content(content_type, FILE_POLICY, calendar.text);
+            let mut response = html::content(content_type, html::FILE_POLICY, calendar.text);
             let name = HeaderValue::from_static("attachment; filename=\"event.ics\"");
             response.headers_mut().insert(CONTENT_DISPOSITION, name);
             response
         }
         File::Svg(number) => {
             let picture = qr_code_svg(&code(&engine, &link, number).await?)?;
-            html::content("image/svg+xml", FILE_POLICY, picture)
+            html::content("image/svg+xml", html::FILE_POLICY, picture)
         }
         File::Png(number) => {
             let picture = qr_code_png(&code(&engine, &link, number).await?)?;
-            html::content("image/png", FILE_POLICY, picture)
+            html::content("image/png", html::FILE_POLICY, picture)
         }
     };
     Ok(private(response))

@@ -371,10 +371,10 @@ async fn what_was_held_back_comes_in_one_mail_once_the_address_is_confirmed() {
         panic!("one summary");
     };
     for (title, tickets, booking) in &booked {
-        let id = text(&booking["id"]);
+        let booking_number = text(&booking["bookingNumber"]);
         for part in [&summary.text, &summary.html] {
             assert!(part.contains(title.as_str()), "{title} in {part}");
-            assert!(part.contains(id), "{id} in {part}");
+            assert!(part.contains(booking_number), "{booking_number} in {part}");
         }
         let line = format!("  Tickets: {tickets}");
         assert!(summary.text.lines().any(|own| own == line), "{line}");

@@ -100,13 +100,17 @@ impl Users {
         user: UserId,
         change: ChangeMember,
     ) -> Result<User> {
-        let caller = match change.is_of_rights() {
+        let caller = match change.changes_rights() {
             true => Cow::Borrowed(caller),
             false => caller.scoped(Scope::Customers)?,
         };
         caller.require_any(&[Role::Owner], OWNERS_ONLY)?;
         let tenant = caller.tenant()?;
-        let who = self.0.audited_name(&caller).await?;
+        let who = match change.changes_rights() {
+            true => self.0.audited_name(&caller).await?,
+            // Nobody audits metadata.
+            false => String::new(),
+        };
         let audit = |before: &User, after: &User| AuditEntry {
             at: self.0.context.now(),
             who: who.clone(),
@@ -118,7 +122,7 @@ impl Users {
         let modules = &self.0.modules;
         let changed = modules.users.change_member((tenant, user), &change, audit);
         let changed = changed.await?;
-        if change.is_of_rights() {
+        if change.changes_rights() {
             modules.sessions.forget(&SessionOwner::User {
                 tenant: tenant.clone(),
                 user,

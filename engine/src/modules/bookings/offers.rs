@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{
     counters::add_held,
     mails::mails_about,
-    orders::{Order, Wanted, order, tickets_in, within_customer_limit},
+    orders::{Order, Wanted, order, require_within_customer_limit, tickets_in},
 };
 use crate::modules::{
     ModuleContext,
@@ -131,7 +131,7 @@ impl OfferPass<'_> {
         };
         let order = order(&self.inventory, &wanted, self.now)?;
         let tickets = (waiter.tickets, tickets_in(&order.lines));
-        within_customer_limit(&self.inventory, tickets, false)?;
+        require_within_customer_limit(&self.inventory, tickets, false)?;
         Ok(order)
     }
 

@@ -108,7 +108,7 @@ pub(super) fn order(inventory: &Inventory, request: &Wanted<'_>, now: Timestamp)
 ///
 /// # Errors
 /// `customer-limit`.
-pub(super) fn within_customer_limit(
+pub(super) fn require_within_customer_limit(
     inventory: &Inventory,
     (has, wanted): (u32, u32),
     is_complimentary: bool,

@@ -16,7 +16,7 @@ use super::{
     claims::ClaimsPlan,
     counters, imports,
     mails::mails_about,
-    orders::{Wanted, confirmed, order, tickets_in, within_customer_limit},
+    orders::{Wanted, confirmed, order, require_within_customer_limit, tickets_in},
     planned_causes::cause_of,
     receipts::{add_receipt, receipts_of},
     requests::{BookingIntent, Placement, RequestedBooking, without_accepted},
@@ -292,7 +292,7 @@ impl GroupPlanner<'_> {
     ) -> Result<()> {
         let has = self.tickets.get(&request.customer).copied().unwrap_or(0);
         let tickets = (has, tickets_in(lines));
-        within_customer_limit(&self.left, tickets, request.is_complimentary())
+        require_within_customer_limit(&self.left, tickets, request.is_complimentary())
     }
 
     fn book(&mut self, request: &RequestedBooking, serial: Ulid) -> Result<Booking> {

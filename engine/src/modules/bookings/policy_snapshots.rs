@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{
     BookingsModule,
-    orders::{Wanted, order, tickets_in, within_customer_limit},
+    orders::{Wanted, order, require_within_customer_limit, tickets_in},
     requests::{BeforePolicies, PolicyInput, RequestedBooking, without_accepted},
 };
 use crate::{
@@ -95,7 +95,7 @@ impl BookingsModule {
         let has = snapshot.tickets.get(&request.customer).copied();
         let has = has.unwrap_or(0);
         let tickets = (has, tickets_in(&order.lines));
-        within_customer_limit(inventory, tickets, request.is_complimentary())?;
+        require_within_customer_limit(inventory, tickets, request.is_complimentary())?;
         let limit = |max| CustomerLimit { max, has };
         Ok(Some(Quote {
             customer_limit: inventory.max_tickets_per_customer.map(limit),

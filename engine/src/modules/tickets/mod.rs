@@ -130,19 +130,18 @@ impl BookingOfReader {
         }
     }
 
-    /// The event for the reader's calendar. `stays` says that they have another booking of it.
+    /// The event for the reader's calendar. `has_other_booking` says that they have another booking of it.
     pub(crate) fn calendar(
         &self,
         tenant: &Tenant,
         (installation, now): (&EmailAddress, Timestamp),
-        stays: bool,
+        has_other_booking: bool,
     ) -> CalendarFile {
         let is_off = self.event.status == EventStatus::Cancelled;
-        let sender = tenant.mail_from.as_ref().unwrap_or(installation);
         calendar::write(&CalendarEntry {
             event: &self.event,
-            is_cancelled: is_off || !(stays || self.has_tickets()),
-            organizer: (tenant.sender_name(), sender),
+            is_cancelled: is_off || !(has_other_booking || self.has_tickets()),
+            organizer: (tenant.sender_name(), tenant.sender_address(installation)),
             now,
         })
     }

@@ -44,10 +44,10 @@ impl UsersModule {
                     "Only somebody with a confirmed address can be an owner.",
                 ));
             }
-            let audit = audit(&before, &after);
-            let rights = has_other_rights.then(|| ChangedRights {
+            let audit = has_other_rights.then(|| audit(&before, &after));
+            let rights = audit.as_ref().map(|audit| ChangedRights {
                 epoch: self.context.next_id().to_string(),
-                audit: (self.context.next_id(), &audit),
+                audit: (self.context.next_id(), audit),
             });
             let changed = self.repository.change_member(&before, &after, rights);
             match changed.await? {

@@ -4,10 +4,7 @@
 
 use axum::{
     extract::{Request, State},
-    http::{
-        StatusCode,
-        header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE},
-    },
+    http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse as _, Response},
 };
 use boxoffice_engine::{
@@ -23,8 +20,6 @@ use crate::routes::{
 };
 
 const PNG: &str = "image/png";
-/// The policy of a picture that is opened directly.
-const PICTURE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// The look of a tenant's mails.
 #[derive(Debug, Serialize, ToSchema)]
@@ -133,11 +128,7 @@ pub(in crate::routes) async fn show_logo(
     AsCaller(caller): AsCaller,
 ) -> Answer<Response> {
     let bytes = engine.tenants().logo(&caller).await?;
-    let headers = [
-        (CONTENT_TYPE, PNG),
-        (CONTENT_SECURITY_POLICY, PICTURE_POLICY),
-    ];
-    Ok((headers, bytes).into_response())
+    Ok(([(CONTENT_TYPE, PNG)], bytes).into_response())
 }
 
 /// Uploads the logo of the tenant's mails, for its owners: the PNG picture itself as the body

@@ -175,7 +175,7 @@ pub(in crate::routes) async fn accept(
 
 /// Changes what a user may do, for owners, and their metadata, also for programs
 ///
-/// It counts within a second at every host. A suspension ends the user's sessions; API keys that they made stay. A tenant keeps an
+/// Programs with the scope `customers` may send `metadata` alone. A change of rights counts within a second at every host. A suspension ends the user's sessions; API keys that they made stay. A tenant keeps an
 /// owner who may sign in.
 #[utoipa::path(patch, path = "/api/users/{id}", tag = "tenant", operation_id = "change_user",
     params(("id" = String, Path, description = "Which user")), request_body = ChangeUserRequest,

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::Result,
     modules::notifications::mail::{booking_url, data::local},
-    types::{DeliveryRecord, EventDetails, EventId, EventStatus, PageRequest, TenantLinks, UserId},
+    types::{Booking, DeliveryRecord, EventDetails, EventId, EventStatus, PageRequest, UserId},
 };
 
 /// Bookings that one mail names; the others are counted. Twenty are read on one screen.
@@ -40,9 +40,8 @@ impl Kind for BookingSummary {
         source: &MailSource,
         parts: &mut KindParts,
     ) -> Result<()> {
-        let links = &source.tenant.settings.links;
         for customer in &reader.customers {
-            if let Some(summary) = summary(reader, *customer, links).await? {
+            if let Some(summary) = summary(reader, source, *customer).await? {
                 parts.summaries.insert(*customer, summary);
             }
         }
@@ -66,8 +65,9 @@ impl Kind for BookingSummary {
         sample["bookings"] = json!([]);
         sample["summary"] = json!({
             "bookings": [{
-                "id": "booking-of-a-trial",
+                "bookingNumber": "7K3QX-9TB0A",
                 "url": "https://trial.example/bookings/booking-of-a-trial",
+                "ticketsUrl": "https://trial.example/tickets/of-a-trial",
                 "title": "A trial",
                 "startsAtLocal": "Wednesday, 5 June 2030, 19:30 (Europe/Berlin)",
                 "numTickets": 2,
@@ -80,8 +80,8 @@ impl Kind for BookingSummary {
 /// A customer's active bookings of events that have not begun, the next ones first; `None` without any.
 async fn summary(
     reader: &SourceReader<'_>,
+    source: &MailSource,
     customer: UserId,
-    links: &TenantLinks,
 ) -> Result<Option<Value>> {
     let (repository, tenant) = (&reader.module.bookings, reader.tenant);
     let page = PageRequest {
@@ -104,30 +104,34 @@ async fn summary(
             };
             if let Some(event) = event {
                 count += 1;
-                let url = booking_url(links, &booking, Some(event));
-                next.push((event.clone(), booking.id, booking.tickets(), url));
+                next.push((event.starts_at, booking.id, named(source, &booking, event)));
             }
         }
-        next.sort_unstable_by_key(|(event, id, ..)| (event.starts_at, *id));
+        next.sort_unstable_by_key(|(starts_at, id, _)| (*starts_at, *id));
         next.truncate(BOOKINGS_MAX);
         if is_last {
             break;
         }
     }
-    let named: Vec<Value> = next
-        .iter()
-        .map(|(event, id, tickets, url)| {
-            json!({
-                "id": id.to_string(),
-                "url": url,
-                "title": event.title,
-                "startsAtLocal": local(event.starts_at, &event.time_zone),
-                "numTickets": tickets,
-            })
-        })
-        .collect();
-    let num_more = count - named.len();
+    let num_more = count - next.len();
+    let named = next.into_iter().map(|(.., booking)| booking);
+    let named: Vec<Value> = named.collect();
     Ok((count > 0).then(|| json!({ "bookings": named, "numMore": num_more })))
+}
+
+/// What the mail says of a booking.
+fn named(source: &MailSource, booking: &Booking, event: &EventDetails) -> Value {
+    let (tenant, customer) = (&source.tenant, booking.customer);
+    let has_tickets = booking.tickets_of(customer).next().is_some();
+    let links = source.ports.links.as_ref().filter(|_| has_tickets);
+    json!({
+        "bookingNumber": booking.number,
+        "url": booking_url(&tenant.settings.links, booking, Some(event)),
+        "ticketsUrl": links.map(|links| links.tickets(&tenant.id, customer, booking.id)),
+        "title": event.title,
+        "startsAtLocal": local(event.starts_at, &event.time_zone),
+        "numTickets": booking.tickets(),
+    })
 }
 
 /// An event that takes place and has not begun.

@@ -15,7 +15,7 @@ pub(super) const UNCONFIRMED_NAME: &str = "Guest";
 
 /// Everything the words of one mail are made of.
 pub(crate) struct MailContext<'a> {
-    /// The mail's data.
+    /// The mail's kind.
     pub(crate) kind: NotificationKind,
     /// Its notification.
     pub(crate) notification: NotificationId,
@@ -96,7 +96,7 @@ impl MailContext<'_> {
 
     /// The sender's address, in the envelope and in `From`.
     pub(super) fn sender(&self) -> &EmailAddress {
-        self.tenant.mail_from.as_ref().unwrap_or(self.mail_from)
+        self.tenant.sender_address(self.mail_from)
     }
 
     /// The link to the recipient's tickets of a booking, without signing in.

@@ -38,7 +38,7 @@ async fn mails_have_the_logo_the_color_the_footer_and_the_links() {
         "border-bottom:4px solid #ffcc00",
         // Black is read on yellow.
         "background-color:#ffcc00;color:#000000\">Show your booking</a>",
-        "border:1px solid #808080\">Show the event</a>",
+        "<p style=\"margin:8px 0 0\"><a href=\"https:&#x2f;&#x2f;north.example&#x2f;e&#x2f;gig-1\">Show the event</a></p>",
         "<span dir=\"auto\">North Stage Ltd, 1 Main Street</span><br>",
         "&lt;b&gt;&amp;&lt;&#x2f;b&gt; {{ tenant }}</span>",
     ] {
