@@ -217,7 +217,8 @@ impl Import<'_> {
                     *sum = sum.saturating_add(row.quantity);
                     ImportOutcome::Valid
                 }
-                Err(fault) => ImportOutcome::Faulty(fault),
+                // Who imports knows the books.
+                Err(fault) => ImportOutcome::Faulty(fault.telling_left()),
             };
             outcomes.insert(one.index, outcome);
         }
@@ -255,7 +256,7 @@ impl Import<'_> {
                     Err(error) if error.code() == ErrorCode::IdempotencyKeyReused => {
                         ImportOutcome::Faulty(other_row())
                     }
-                    Err(error) if is_of_row(&error) => ImportOutcome::Faulty(error),
+                    Err(error) if is_of_row(&error) => ImportOutcome::Faulty(error.telling_left()),
                     Err(error) => return Err(error),
                 };
                 outcomes.insert(index, outcome);

@@ -70,7 +70,10 @@ impl EventFilter {
         if self.words.is_none() && self.location.is_none() {
             return true;
         }
-        let event = EventWords::of(details);
+        let event = match self.words {
+            Some(_) => EventWords::of(details),
+            None => EventWords::of_place(details),
+        };
         let finds = |words: &Option<SearchWords>, in_place: bool| {
             let mut words = words.iter().flat_map(|words| &words.0);
             words.all(|word| event.has(word, in_place))
@@ -148,31 +151,37 @@ pub(crate) struct EventWords(BTreeMap<String, bool>);
 
 impl EventWords {
     /// Most words of one event, each a row of the index: title and place have at most 100 each, so they always have room. Of the
-    /// description the first words count that are left.
+    /// description the first 200 words count, as far as there is room.
     pub(crate) const MAX: usize = 200;
     /// Most characters of a word that count: longer than words are.
     const CHARACTERS_MAX: usize = 64;
 
     pub(crate) fn of(details: &EventDetails) -> Self {
-        let mut words = BTreeMap::new();
-        let mut add = |text: &str, in_place: bool| {
-            for word in words_of(text) {
-                if let Some(known) = words.get_mut(&word) {
-                    *known |= in_place;
-                } else if words.len() < Self::MAX {
-                    words.insert(word, in_place);
-                } else {
-                    return;
-                }
+        let mut words = Self::of_place(details);
+        words.add(details.title.as_str(), false);
+        words.add(details.description.as_str(), false);
+        words
+    }
+
+    fn of_place(details: &EventDetails) -> Self {
+        let mut words = Self(BTreeMap::new());
+        if let Some(place) = &details.location {
+            words.add(place.as_str(), true);
+        }
+        words
+    }
+
+    fn add(&mut self, text: &str, in_place: bool) {
+        // Of a text that says the same again and again no more is looked at.
+        for word in words_of(text).take(Self::MAX) {
+            if let Some(known) = self.0.get_mut(&word) {
+                *known |= in_place;
+            } else if self.0.len() < Self::MAX {
+                self.0.insert(word, in_place);
+            } else {
+                return;
             }
-        };
-        add(details.title.as_str(), false);
-        add(
-            details.location.as_ref().map_or("", |place| place.as_str()),
-            true,
-        );
-        add(details.description.as_str(), false);
-        Self(words)
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
@@ -193,18 +202,25 @@ fn words_of(text: &str) -> impl Iterator<Item = String> {
     let shown = text.chars().filter(|one| !is_invisible(*one));
     let plain = shown.nfkd().filter(|one| !is_combining_mark(*one));
     // Through capitals, so that `ß` becomes `ss` and both small sigmas are one.
-    let folded: String = plain
+    let mut folded = plain
         .flat_map(char::to_uppercase)
-        .flat_map(char::to_lowercase)
-        .collect();
-    let mut words: Vec<String> = Vec::new();
-    for word in folded.split(|one: char| !one.is_alphanumeric()) {
-        let word: String = word.chars().take(EventWords::CHARACTERS_MAX).collect();
-        if !word.is_empty() {
-            words.push(word);
+        .flat_map(char::to_lowercase);
+    // One by one, because a long text has more words than count.
+    std::iter::from_fn(move || {
+        let (mut word, mut count) = (String::new(), 0);
+        loop {
+            match folded.next() {
+                Some(one) if one.is_alphanumeric() => {
+                    count += 1;
+                    if count <= EventWords::CHARACTERS_MAX {
+                        word.push(one);
+                    }
+                }
+                Some(_) if word.is_empty() => {}
+                _ => return (!word.is_empty()).then_some(word),
+            }
         }
-    }
-    words.into_iter()
+    })
 }
 
 #[cfg(test)]

@@ -202,7 +202,8 @@ fn authority_end(text: &str) -> Result<usize, &'static str> {
     let (host, port) = authority.split_once(':').unwrap_or((&authority, "443"));
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
     let is_host = host.bytes().all(is_name) && host.bytes().any(|byte| byte != b'.');
-    if !is_host || port.parse::<u16>().is_err() {
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_host || !is_number || port.parse::<u16>().is_err() {
         return Err("An address begins with https:// and a host, perhaps with a port.");
     }
     let mut escapes = text.split('%').skip(1);

@@ -134,7 +134,7 @@ async fn sales_count_for_the_customer_and_complimentary_ones_are_not_refused() {
 }
 
 #[tokio::test]
-async fn who_has_the_most_is_offered_nothing() {
+async fn who_has_the_most_is_offered_nothing_until_the_limit_is_raised() {
     let (api, event) = limited(4).await;
     let event = api
         .organizer
@@ -154,9 +154,18 @@ async fn who_has_the_most_is_offered_nothing() {
     };
     let vain = wait(&ben, 5).await;
     vain.problem(422, "field-invalid").at_field("numTickets");
-    wait(&ben, 2).await.expect(201);
+    // With what he has, more than he may have.
+    wait(&ben, 2).await.problem(409, LIMIT);
+    wait(&ben, 1).await.expect(201);
     wait(&cal, 2).await.expect(201);
-    cancel(&api.customer.client, &taken, 2).await;
+    let organizer = &api.organizer.client;
+    let limit = |event: Value, max: u32| async move {
+        let change = json!({"maxTicketsPerCustomer": max});
+        let changed = organizer.patch(&path_of(&event), &etag_of(&event), change);
+        changed.await.expect(200)
+    };
+    let lowered = limit(event.clone(), 3).await;
+    cancel(&api.customer.client, &taken, 3).await;
     let place = |who: &Account| {
         let (path, client) = (
             format!("{}/waitlist/me", path_of(&event)),
@@ -172,6 +181,8 @@ async fn who_has_the_most_is_offered_nothing() {
     assert_eq!(skips["items"][0]["skips"][0]["reason"], LIMIT);
     let confirm = format!("/api/holds/{}/confirm", text(&offered["hold"]["id"]));
     cal.client.post_empty(&confirm).await.expect(201);
+    limit(lowered, 4).await;
+    assert_eq!(place(&ben).await["status"], "offered");
     assert_verified(&api.platform.engine).await;
 }
 

@@ -142,7 +142,8 @@ impl OfferPass<'_> {
             Ok(order) => order,
             Err(error) if error.code() == ErrorCode::Internal => return Err(error),
             Err(error) => {
-                self.skips.push(skip(&entry, &error));
+                // Only those who manage the event read it.
+                self.skips.push(skip(&entry, &error.telling_left()));
                 return Ok(());
             }
         };

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     ATTEMPTS_MAX, BookingsModule,
-    orders::{Wanted, not_published, order},
+    orders::{Wanted, not_published, order, require_within_customer_limit},
     requests::WaitingCustomer,
     unconfirmed,
 };
@@ -116,7 +116,7 @@ impl BookingsModule {
                 )),
             };
         }
-        can_wait(inventory, &lines, now)?;
+        can_wait(inventory, (&lines, position.tickets), now)?;
         if inventory.waiting >= self.context.settings.bookings.waitlist_entries_max {
             return Err(Error::new(
                 ErrorCode::WaitlistFull,
@@ -389,7 +389,7 @@ fn named(lines: &[BookLine], inventory: &Inventory) -> Result<Vec<BookLine>> {
 }
 
 /// Refuses customers who need not wait, or would wait in vain.
-fn can_wait(inventory: &Inventory, lines: &[BookLine], now: Timestamp) -> Result<()> {
+fn can_wait(inventory: &Inventory, (lines, has): (&[BookLine], u32), now: Timestamp) -> Result<()> {
     let wanted = Wanted {
         lines,
         unit_prices_minor: None,
@@ -401,7 +401,12 @@ fn can_wait(inventory: &Inventory, lines: &[BookLine], now: Timestamp) -> Result
             ErrorCode::TicketsAvailable,
             "There are enough tickets: book or hold them.",
         )),
-        Err(error) if error.code() == ErrorCode::NotEnoughTickets => can_ever_get(inventory, lines),
+        Err(error) if error.code() == ErrorCode::NotEnoughTickets => {
+            can_ever_get(inventory, lines)?;
+            // Whoever has all that one customer may have would only keep others behind them waiting.
+            let wanted = lines.iter().map(|line| line.quantity).sum();
+            require_within_customer_limit(inventory, (has, wanted), false)
+        }
         Err(error) => Err(error),
     }
 }

@@ -397,6 +397,7 @@ fn offers_more(step: &EventStep) -> bool {
             inventory.status,
             inventory.starts_at,
             inventory.total,
+            inventory.max_tickets_per_customer,
             inventory.ticket_types.clone(),
         )
     };

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::{
+    booking_groups::{ask_bookings, tickets_booked},
     db::{Count, Db, Script, StepError, SystemScope},
     hold_changes::{HoldChange, add_holds},
     idempotency::record_unchanged,
@@ -56,6 +57,8 @@ pub(in crate::modules) struct WaitlistPosition {
     pub(in crate::modules) ahead: u64,
     /// The customer's active hold.
     pub(in crate::modules) open_hold: Option<Hold>,
+    /// Tickets of the event that the customer has booked.
+    pub(in crate::modules) tickets: u32,
 }
 
 pub(in crate::modules) struct WaitlistRepository {
@@ -130,7 +133,9 @@ impl WaitlistRepository {
         let hold = script.push(format!(
             "SELECT * FROM hold:[$tenant, {event_key}, {customer_key}, $serial]"
         ));
+        let booked = ask_bookings(&mut script, tenant, (event, customer));
         let mut answers = self.db.run(script).await?;
+        let tickets = tickets_booked(&mut answers, booked)?;
         let entries: Vec<WaitlistEntryRow> = answers.rows(entry)?;
         let counts: Vec<Count> = answers.rows(ahead)?;
         let holds: Vec<HoldRow> = answers.rows(hold)?;
@@ -141,6 +146,7 @@ impl WaitlistRepository {
             entry: first(entries)
                 .map(WaitlistEntryRow::into_type)
                 .transpose()?,
+            tickets,
             ahead: counts.first().map_or(0, |row| row.count),
             open_hold: holds
                 .into_iter()
