@@ -81,7 +81,7 @@ refusals! {
     ChangeBooking = WRITES: Forbidden, BookingCancelled, ChangesClosed, ReferenceTaken;
     TransferTicket = KEYED: Forbidden, EmailUnconfirmed, TicketCancelled, AlreadyCheckedIn, TicketTransferred, ChangesClosed;
     CancelTickets = KEYED | POLICIES: Forbidden, BookingCancelled, CancellationClosed, AlreadyCheckedIn, TicketTransferred;
-    JoinWaitlist = KEYED | SALES: Forbidden, TicketsAvailable, AlreadyWaiting, WaitlistFull;
+    JoinWaitlist = KEYED | SALES: Forbidden, TicketsAvailable, AlreadyWaiting, WaitlistFull, CustomerLimit;
 
     // Organizers and owners.
     ImportBookings = WRITES: Forbidden, EventBusy;

@@ -161,8 +161,8 @@ async fn who_has_the_most_is_offered_nothing_until_the_limit_is_raised() {
     let organizer = &api.organizer.client;
     let limit = |event: Value, max: u32| async move {
         let change = json!({"maxTicketsPerCustomer": max});
-        let changed = organizer.patch(&path_of(&event), &etag_of(&event), change);
-        changed.await.expect(200)
+        let (path, tag) = (path_of(&event), etag_of(&event));
+        organizer.patch(&path, &tag, change).await.expect(200)
     };
     let lowered = limit(event.clone(), 3).await;
     cancel(&api.customer.client, &taken, 3).await;

@@ -28,7 +28,7 @@ impl Waitlist {
     ///
     /// # Errors
     /// `field-invalid`, `email-unconfirmed`, `not-found`, `event-not-published`, `event-cancelled`, `sales-not-open`, `sales-closed`,
-    /// `tickets-available`, `already-waiting`, `waitlist-full`, `conflict-try-again`.
+    /// `tickets-available`, `already-waiting`, `waitlist-full`, `customer-limit`, `conflict-try-again`.
     pub async fn join(&self, caller: &Caller, command: JoinWaitlist) -> Result<WaitlistPlace> {
         let customer = caller.acting_user()?;
         command.validate()?;
