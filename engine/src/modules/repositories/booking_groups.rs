@@ -10,6 +10,7 @@ use surrealdb::types::{RecordId, SurrealValue};
 use ulid::Ulid;
 
 use super::{
+    booked_tickets::{ask_bookings, tickets_booked},
     bookings::BookingsRepository,
     claims::{ClaimChange, add_claims},
     db::{Answers, Script, StepError},
@@ -290,35 +291,6 @@ fn ask(script: &mut Script, tenant: &TenantId, event: EventId, question: &GroupQ
         open_holds,
         unconfirmed,
     }
-}
-
-/// Adds the read of a customer's bookings of an event.
-pub(in crate::modules::repositories) fn ask_bookings(
-    script: &mut Script,
-    tenant: &TenantId,
-    (event, customer): (EventId, UserId),
-) -> usize {
-    let prefix = [
-        tenant.as_str().to_owned(),
-        event.ulid().to_string(),
-        customer.ulid().to_string(),
-    ];
-    script.read_under("booking", prefix)
-}
-
-/// The tickets in the bookings that [`ask_bookings`] read.
-pub(in crate::modules::repositories) fn tickets_booked(
-    answers: &mut Answers,
-    place: usize,
-) -> Result<u32> {
-    let mut sum: u32 = 0;
-    for row in answers.rows::<BookingRow>(place)? {
-        let booking = row.into_type()?;
-        if booking.cancelled.is_none() {
-            sum = sum.saturating_add(booking.tickets());
-        }
-    }
-    Ok(sum)
 }
 
 /// Adds a read of rows by id; none if there are no ids.

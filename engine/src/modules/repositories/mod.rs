@@ -7,6 +7,7 @@ mod accounts;
 mod announcements;
 mod api_keys;
 mod backups;
+mod booked_tickets;
 mod booking_groups;
 mod bookings;
 mod check_ins;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    booking_groups::{ask_bookings, tickets_booked},
+    booked_tickets::{ask_bookings, tickets_booked},
     db::Script,
     models::OpenHoldRow,
     waitlist::WaitlistRepository,

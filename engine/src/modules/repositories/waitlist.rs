@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::{
-    booking_groups::{ask_bookings, tickets_booked},
+    booked_tickets::{ask_bookings, tickets_booked},
     db::{Count, Db, Script, StepError, SystemScope},
     hold_changes::{HoldChange, add_holds},
     idempotency::record_unchanged,
