@@ -25,6 +25,7 @@ async fn who_signs_up_is_signed_in() {
         "role": "customer",
         "tenant": "north",
         "externalId": null,
+        "metadata": {},
         "suspended": false,
         "erasedAt": null,
         "createdAt": "2026-12-01T12:00:00Z",
