@@ -4,7 +4,7 @@ use boxoffice_engine::EngineBuilder;
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
-use crate::{Account, Client, Hosted, TestPlatform};
+use crate::{Account, Answer, Client, Hosted, TestPlatform};
 
 /// Sign-ups at once; more only wait for the two cores that hash passwords.
 const SIGN_UPS_AT_ONCE: usize = 8;
@@ -125,6 +125,18 @@ pub fn path_of(event: &Value) -> String {
 /// The version of an event as `If-Match` wants it.
 pub fn etag_of(event: &Value) -> String {
     format!("\"{}\"", event["version"])
+}
+
+/// Books tickets of an event's only type.
+pub async fn book(client: &Client, event: &Value, tickets: u32) -> Answer {
+    let body = json!({"eventId": event["id"], "numTickets": tickets});
+    client.post("/api/bookings", body).await
+}
+
+/// Holds tickets of an event's only type.
+pub async fn hold(client: &Client, event: &Value, tickets: u32) -> Answer {
+    let body = json!({"eventId": event["id"], "numTickets": tickets});
+    client.post("/api/holds", body).await
 }
 
 /// The text of a JSON value.

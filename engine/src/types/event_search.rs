@@ -52,12 +52,7 @@ impl EventFilter {
     pub(crate) fn terms(&self) -> Vec<SearchTerm> {
         let words = self.words.iter().chain(&self.location);
         let words = words.flat_map(|words| &words.0).cloned();
-        let mut terms = Vec::new();
-        for term in words.map(SearchTerm::Prefix) {
-            if !terms.contains(&term) {
-                terms.push(term);
-            }
-        }
+        let mut terms = distinct(words.map(SearchTerm::Prefix));
         terms.extend(self.organizer.map(SearchTerm::Organizer));
         terms
     }
@@ -119,12 +114,7 @@ impl SearchWords {
             let rule = "A search has at most 100 characters.";
             return Err(Error::field(field, rule));
         }
-        let mut words: Vec<String> = Vec::new();
-        for word in words_of(text) {
-            if !words.contains(&word) {
-                words.push(word);
-            }
-        }
+        let words = distinct(words_of(text));
         match words.len() {
             0 => Err(Error::field(
                 field,
@@ -194,6 +184,17 @@ impl EventWords {
         let mut begun = from_there.take_while(|(word, _)| word.starts_with(prefix));
         begun.any(|(_, is_of_place)| *is_of_place || !in_place)
     }
+}
+
+/// Each once, in their order. Few: every one is compared with all before it.
+fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut once = Vec::new();
+    for one in all {
+        if !once.contains(&one) {
+            once.push(one);
+        }
+    }
+    once
 }
 
 /// The words of a text in small letters without accents: NFKD (UAX 15) without combining marks. Everything but letters and digits divides

@@ -6,7 +6,7 @@
 //! do little. Links that change an account name the time when they expire, and what they replace, so that they work once. The
 //! engine checks both. Links to tickets do not expire: their page shows what the store says at the time.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, str::Split, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use boxoffice_engine::{
@@ -133,12 +133,7 @@ impl MailLinks {
 
     /// Reads the token after `/unsubscribe/`, if one of the keys signed it.
     pub(crate) fn read(&self, token: &str) -> Option<Unsubscription> {
-        let (body, mac) = parts_of(token)?;
-        // Compared in constant time.
-        self.keys
-            .iter()
-            .find(|key| mac_of(&key.unsubscribe, body).verify_slice(&mac).is_ok())?;
-        let mut parts = body.split('.');
+        let mut parts = self.signed(token, |key| &key.unsubscribe)?;
         let link = Unsubscription {
             tenant: TenantId::parse(parts.next()?).ok()?,
             customer: parts.next()?.parse().ok()?,
@@ -172,11 +167,7 @@ impl MailLinks {
         purpose: AccountLinkPurpose,
         token: &str,
     ) -> Option<AccountLink> {
-        let (body, mac) = parts_of(token)?;
-        // Compared in constant time.
-        let mut keys = self.keys.iter();
-        keys.find(|key| mac_of(key.of(purpose), body).verify_slice(&mac).is_ok())?;
-        let mut parts = body.split('.');
+        let mut parts = self.signed(token, |key| key.of(purpose))?;
         let link = AccountLink {
             purpose,
             tenant: TenantId::parse(parts.next()?).ok()?,
@@ -189,17 +180,26 @@ impl MailLinks {
 
     /// Reads the token after `/tickets/`, if one of the keys signed it.
     pub(crate) fn read_tickets(&self, token: &str) -> Option<TicketsLink> {
-        let (body, mac) = parts_of(token)?;
-        // Compared in constant time.
-        let mut keys = self.keys.iter();
-        keys.find(|key| mac_of(&key.tickets, body).verify_slice(&mac).is_ok())?;
-        let mut parts = body.split('.');
+        let mut parts = self.signed(token, |key| &key.tickets)?;
         let link = TicketsLink {
             tenant: TenantId::parse(parts.next()?).ok()?,
             owner: parts.next()?.parse().ok()?,
             booking: parts.next()?.parse().ok()?,
         };
         parts.next().is_none().then_some(link)
+    }
+
+    /// The parts of a token's body, if one of the keys signed it for this purpose.
+    fn signed<'a>(
+        &self,
+        token: &'a str,
+        purpose: impl Fn(&Keys) -> &Hmac<Sha256>,
+    ) -> Option<Split<'a, char>> {
+        let (body, mac) = parts_of(token)?;
+        let mut keys = self.keys.iter();
+        // Compared in constant time.
+        keys.find(|key| mac_of(purpose(key), body).verify_slice(&mac).is_ok())?;
+        Some(body.split('.'))
     }
 
     fn url(&self, page: &str, body: &str, mac: Hmac<Sha256>) -> String {

@@ -11,7 +11,7 @@ use boxoffice_engine::{
 };
 use boxoffice_tests::{
     Account, Answer, Client, Patience, SurrealServer,
-    api::{Api, etag_of, path_of, text},
+    api::{Api, book, etag_of, hold, path_of, text},
     assert_verified, create_event, email, ensure_customer, organizer_and_tenant, wait_until,
 };
 use futures::future::join_all;
@@ -19,16 +19,6 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 const LIMIT: &str = "customer-limit";
-
-async fn book(client: &Client, event: &Value, tickets: u32) -> Answer {
-    let body = json!({"eventId": event["id"], "numTickets": tickets});
-    client.post("/api/bookings", body).await
-}
-
-async fn hold(client: &Client, event: &Value, tickets: u32) -> Answer {
-    let body = json!({"eventId": event["id"], "numTickets": tickets});
-    client.post("/api/holds", body).await
-}
 
 async fn quote(client: &Client, event: &Value, tickets: u32) -> Answer {
     let body = json!({"eventId": event["id"], "numTickets": tickets});

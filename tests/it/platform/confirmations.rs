@@ -13,7 +13,7 @@ use boxoffice_engine::{
 use boxoffice_host::{MailLinks, TokenKey};
 use boxoffice_tests::{
     Account, Answer, Client, EventFixture, OWN_PASSWORD, Patience, ReceivedMail, SurrealServer,
-    api::{event_body, path_of, text},
+    api::{book, event_body, hold, path_of, text},
     create_event, email, organizer_and_tenant, wait_for,
 };
 use jiff::Timestamp;
@@ -28,16 +28,6 @@ async fn event(house: &EventFixture, tickets: u32) -> Value {
     let body = event_body(json!({ "totalTickets": tickets }));
     let made = house.owner.client.post("/api/events", body).await;
     made.expect(201)
-}
-
-async fn book(client: &Client, event: &Value, tickets: u32) -> Answer {
-    let body = json!({"eventId": event["id"], "numTickets": tickets});
-    client.post("/api/bookings", body).await
-}
-
-async fn hold(client: &Client, event: &Value, tickets: u32) -> Answer {
-    let body = json!({"eventId": event["id"], "numTickets": tickets});
-    client.post("/api/holds", body).await
 }
 
 async fn wait(client: &Client, event: &Value, tickets: u32) -> Answer {

@@ -74,9 +74,9 @@ impl BookingsModule {
             customer,
             keyed,
         };
-        let joined = self.change_waitlist(tenant, request, |position, inventory, now| {
+        let joined = self.change_waitlist(tenant, request, |position, (inventory, has), now| {
             let new = (command.lines.as_slice(), details.clone());
-            self.joined(customer.id, new, position, (inventory, now))
+            self.joined((customer.id, has), new, position, (inventory, now))
         });
         if let Some((entry, ahead)) = joined.await? {
             return Ok(WaitlistPlace::Waiting { entry, ahead });
@@ -97,7 +97,7 @@ impl BookingsModule {
     /// The place that a customer gets at the end of a list; `None` if they have it already.
     fn joined(
         &self,
-        customer: UserId,
+        (customer, has): (UserId, u32),
         (lines, details): (&[BookLine], Option<Box<BookingDetails>>),
         position: &WaitlistPosition,
         (inventory, now): (&Inventory, Timestamp),
@@ -116,7 +116,7 @@ impl BookingsModule {
                 )),
             };
         }
-        can_wait(inventory, (&lines, position.tickets), now)?;
+        can_wait(inventory, (&lines, has), now)?;
         if inventory.waiting >= self.context.settings.bookings.waitlist_entries_max {
             return Err(Error::new(
                 ErrorCode::WaitlistFull,
@@ -158,7 +158,7 @@ impl BookingsModule {
             },
             keyed,
         };
-        let left = self.change_waitlist(tenant, request, |position, inventory, _| {
+        let left = self.change_waitlist(tenant, request, |position, (inventory, _), _| {
             let entry = position.entry.clone().ok_or_else(|| not_waiting(event))?;
             let after = Inventory {
                 waiting: inventory.waiting.saturating_sub(1),
@@ -284,7 +284,11 @@ impl BookingsModule {
         &self,
         tenant: &TenantId,
         request: WaitlistRequest<'_>,
-        decide: impl Fn(&WaitlistPosition, &Inventory, Timestamp) -> Result<Option<WaitlistChange>>,
+        decide: impl Fn(
+            &WaitlistPosition,
+            (&Inventory, u32),
+            Timestamp,
+        ) -> Result<Option<WaitlistChange>>,
     ) -> Result<Option<(WaitlistEntry, u64)>> {
         let (event, customer) = (request.event, request.customer.id);
         let change = self.context.next_id();
@@ -302,8 +306,13 @@ impl BookingsModule {
             {
                 return Ok(None);
             }
+            // Only those who come to wait, and only if the event has a limit.
+            let has = match (inventory.max_tickets_per_customer, &position.entry) {
+                (Some(_), None) => repository.tickets_of(tenant, (event, customer)).await?,
+                _ => 0,
+            };
             let now = self.context.now();
-            let Some(changed) = decide(&position, inventory, now)? else {
+            let Some(changed) = decide(&position, (inventory, has), now)? else {
                 return Ok(None);
             };
             // Everybody who waits is before whoever joins.

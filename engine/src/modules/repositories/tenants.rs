@@ -48,16 +48,8 @@ impl TenantsRepository {
     /// it was.
     pub(in crate::modules) async fn replace(&self, tenant: &Tenant) -> Result<bool> {
         let mut script = Script::of(&tenant.id);
-        let next = Tenant {
-            version: tenant.version + 1,
-            ..tenant.clone()
-        };
-        let key = script.bind(TenantRow::key(&tenant.id));
-        let row = script.bind(TenantRow::of(&next));
-        let seen = script.bind(tenant.version);
-        let index = script.push(format!(
-            "UPDATE {key} CONTENT {row} WHERE version = {seen} RETURN VALUE version"
-        ));
+        let update = replacement(&mut script, tenant);
+        let index = script.push(update);
         let mut answers = self.db.run_retrying(&script).await?;
         Ok(!answers.rows::<u64>(index)?.is_empty())
     }
@@ -70,17 +62,8 @@ impl TenantsRepository {
         former: Option<&LogoFacts>,
     ) -> Result<bool> {
         let mut script = Script::transaction(&tenant.id);
-        let next = Tenant {
-            version: tenant.version + 1,
-            ..tenant.clone()
-        };
-        let key = script.bind(TenantRow::key(&tenant.id));
-        let row = script.bind(TenantRow::of(&next));
-        let seen = script.bind(tenant.version);
-        script.require(
-            format!("UPDATE {key} CONTENT {row} WHERE version = {seen} RETURN VALUE version"),
-            STALE_TENANT,
-        );
+        let update = replacement(&mut script, tenant);
+        script.require(update, STALE_TENANT);
         let key = |logo: &LogoFacts| LogoRow::key(&tenant.id, &logo.sha256);
         script.remove(former.map(key));
         if let (Some(logo), Some(bytes)) = (&tenant.logo, bytes) {
@@ -126,4 +109,16 @@ impl TenantsRepository {
             .collect::<Result<Vec<_>>>()?;
         Ok(page.cut(items, |tenant| tenant.id.to_string()))
     }
+}
+
+/// The statement that writes a tenant with the next version, if it is still at the version that `tenant` has.
+fn replacement(script: &mut Script, tenant: &Tenant) -> String {
+    let next = Tenant {
+        version: tenant.version + 1,
+        ..tenant.clone()
+    };
+    let key = script.bind(TenantRow::key(&tenant.id));
+    let row = script.bind(TenantRow::of(&next));
+    let seen = script.bind(tenant.version);
+    format!("UPDATE {key} CONTENT {row} WHERE version = {seen} RETURN VALUE version")
 }

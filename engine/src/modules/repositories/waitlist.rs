@@ -57,8 +57,6 @@ pub(in crate::modules) struct WaitlistPosition {
     pub(in crate::modules) ahead: u64,
     /// The customer's active hold.
     pub(in crate::modules) open_hold: Option<Hold>,
-    /// Tickets of the event that the customer has booked.
-    pub(in crate::modules) tickets: u32,
 }
 
 pub(in crate::modules) struct WaitlistRepository {
@@ -133,9 +131,7 @@ impl WaitlistRepository {
         let hold = script.push(format!(
             "SELECT * FROM hold:[$tenant, {event_key}, {customer_key}, $serial]"
         ));
-        let booked = ask_bookings(&mut script, tenant, (event, customer));
         let mut answers = self.db.run(script).await?;
-        let tickets = tickets_booked(&mut answers, booked)?;
         let entries: Vec<WaitlistEntryRow> = answers.rows(entry)?;
         let counts: Vec<Count> = answers.rows(ahead)?;
         let holds: Vec<HoldRow> = answers.rows(hold)?;
@@ -146,7 +142,6 @@ impl WaitlistRepository {
             entry: first(entries)
                 .map(WaitlistEntryRow::into_type)
                 .transpose()?,
-            tickets,
             ahead: counts.first().map_or(0, |row| row.count),
             open_hold: holds
                 .into_iter()
@@ -154,6 +149,18 @@ impl WaitlistRepository {
                 .map(HoldRow::into_type)
                 .transpose()?,
         })
+    }
+
+    /// The tickets of an event that a customer has booked. For a step they are guarded by the event's inventory, if it was read before:
+    /// every booking writes it.
+    pub(in crate::modules) async fn tickets_of(
+        &self,
+        tenant: &TenantId,
+        place: (EventId, UserId),
+    ) -> Result<u32> {
+        let mut script = Script::of(tenant);
+        let booked = ask_bookings(&mut script, tenant, place);
+        tickets_booked(&mut self.db.run_retrying(&script).await?, booked)
     }
 
     /// Customers who wait for tickets of an event or have an offer, in customer order: the first `max` after one of them.
