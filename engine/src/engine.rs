@@ -6,8 +6,9 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     app_modules::{
-        ApiKeys, Bookings, CheckIns, Claims, DeliveryAdmin, Events, Holds, Imports, Notifications,
-        Operators, Payments, Plugins, Receipts, Sessions, Subscriptions, Tenants, Users, Waitlist,
+        ApiKeys, Bookings, Changes, CheckIns, Claims, DeliveryAdmin, Events, Holds, Imports,
+        Notifications, Operators, Payments, Plugins, Receipts, Sessions, Subscriptions, Tenants,
+        Users, Waitlist,
     },
     context::EngineContext,
     counters::Counts,
@@ -99,6 +100,11 @@ impl Engine {
     /// Use cases of the tenants' counters, of which bookings claim something.
     pub fn claims(&self) -> Claims {
         Claims(self.0.clone())
+    }
+
+    /// Use cases of the feed of changes.
+    pub fn changes(&self) -> Changes {
+        Changes(self.0.clone())
     }
 
     /// Use cases of payments and refunds.

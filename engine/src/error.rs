@@ -19,6 +19,8 @@ pub enum ErrorKind {
     NotFound,
     /// The current state does not allow it (409).
     Conflict,
+    /// What was asked for is not kept any more (410).
+    Gone,
     /// The caller's version is not the current one (412).
     PreconditionFailed,
     /// The request is too large (413).
@@ -33,6 +35,16 @@ pub enum ErrorKind {
     Internal,
     /// Not now; try again later (503).
     Unavailable,
+}
+
+impl ErrorKind {
+    /// Whether the same request may succeed a moment later.
+    pub(crate) fn is_passing(self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable | Self::TooManyRequests | Self::Internal
+        )
+    }
 }
 
 macro_rules! codes {
@@ -123,6 +135,8 @@ codes! {
     TooManyNotices, "too-many-notices", Conflict, "The payment has too many notices";
     CurrencyMismatch, "currency-mismatch", Invalid, "The amount is in another currency";
     NoticeReused, "notice-reused", Invalid, "The notice's id belongs to another notice";
+    FeedRestarted, "feed-restarted", Gone, "The feed of changes began anew";
+    ChangesExpired, "changes-expired", Gone, "The changes are not kept any more";
     ConflictTryAgain, "conflict-try-again", Conflict, "A concurrent change came first";
     VersionMismatch, "version-mismatch", PreconditionFailed, "The version does not match";
     BodyTooLarge, "body-too-large", TooLarge, "The request body is too large";
@@ -196,6 +210,8 @@ pub enum Fact {
     HoldId(String),
     /// The current version.
     Version(u64),
+    /// Where a reader of changes can go on.
+    OldestCursor(String),
 }
 
 #[derive(Debug)]

@@ -67,6 +67,8 @@ pub use engine::Engine;
 pub use error::{Error, ErrorCode, ErrorKind, Fact, Faults, Result};
 pub use modules::{Backup, FailedCall, PluginLogEntry, qr_code_png, qr_code_svg};
 pub use request::in_request;
-pub use settings::{BookingSettings, DeliverySettings, Limits, Settings, Store, WorkerSettings};
+pub use settings::{
+    BookingSettings, ChangeSettings, DeliverySettings, Limits, Settings, Store, WorkerSettings,
+};
 pub use types::*;
 pub use worker::{Worker, WorkerHandle};

@@ -35,6 +35,8 @@ pub struct Settings {
     pub bookings: BookingSettings,
     /// Mails: their sender, rates and retries.
     pub delivery: DeliverySettings,
+    /// The feed of changes.
+    pub changes: ChangeSettings,
     /// Leases of background work.
     pub worker: WorkerSettings,
     /// Bounds on what callers and tenants may use.
@@ -106,6 +108,21 @@ impl Default for DeliverySettings {
             retry_pause_max: Duration::from_secs(4 * 3600),
             attempts_max: 40,
             require_email_verification: true,
+        }
+    }
+}
+
+/// The feed of changes.
+#[derive(Debug, Clone)]
+pub struct ChangeSettings {
+    /// How long changes are kept after they were numbered. Default: 30 days, so that a program can be away for a long holiday.
+    pub kept_for: Duration,
+}
+
+impl Default for ChangeSettings {
+    fn default() -> Self {
+        Self {
+            kept_for: Duration::from_secs(30 * 24 * 3600),
         }
     }
 }

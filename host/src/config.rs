@@ -14,7 +14,9 @@ mod values;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
-use boxoffice_engine::{BookingSettings, DeliverySettings, Limits, Settings, WorkerSettings};
+use boxoffice_engine::{
+    BookingSettings, ChangeSettings, DeliverySettings, Limits, Settings, WorkerSettings,
+};
 use boxoffice_nats::{ConnectError, Credentials, JetStreamOptions};
 
 use crate::{
@@ -297,6 +299,7 @@ fn queue(layers: &Layers, queue: QueueOptions) -> Result<Option<JetStreamOptions
 fn engine(options: &Options) -> Settings {
     let Options {
         bookings,
+        changes,
         mail,
         plugins,
         worker,
@@ -307,6 +310,9 @@ fn engine(options: &Options) -> Settings {
             hold_duration: bookings.hold_seconds.0,
             offer_duration: bookings.offer_seconds.0,
             waitlist_entries_max: bookings.waitlist_entries_max.0,
+        },
+        changes: ChangeSettings {
+            kept_for: std::time::Duration::from_secs(changes.kept_days.0 * 24 * 3600),
         },
         delivery: DeliverySettings {
             mail_from: mail.from.clone(),

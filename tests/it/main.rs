@@ -5,6 +5,7 @@
 
 mod architecture;
 mod bookings;
+mod changes;
 mod events;
 mod http;
 mod notifications;

@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod bookings;
+mod changes;
 mod check_ins;
 mod claims;
 mod confirmations;
@@ -30,6 +31,8 @@ mod users;
 
 pub use api_keys::ApiKeys;
 pub use bookings::{Bookings, Holds, Waitlist};
+pub(crate) use changes::ChangeJobs;
+pub use changes::Changes;
 pub use check_ins::CheckIns;
 pub use claims::Claims;
 pub use delivery_admin::{DeliveryAdmin, LookupResult};

@@ -145,9 +145,11 @@ impl CheckInsModule {
             let after = after.ticket(id.number);
             let recorded = request.zip(after.clone()).map(|(one, ticket)| {
                 let recorded = one.recorded(RecordedAnswer::Ticket(ticket));
-                (self.context.next_id(), self.context.now(), recorded)
+                (self.context.next_id(), recorded)
             });
-            match self.repository.delete(tenant, &booking, id, recorded).await {
+            let ticket = (id, self.context.now());
+            let written = self.repository.delete(tenant, &booking, ticket, recorded);
+            match written.await {
                 Ok(()) => return Ok(after),
                 Err(StepError::Lost(_)) => was_sent = true,
                 Err(StepError::Conflict) => {}

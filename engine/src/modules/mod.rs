@@ -4,6 +4,7 @@
 
 mod bookings;
 pub(crate) mod catalogue;
+mod changes;
 mod check_ins;
 mod claims;
 mod door_list;
@@ -42,6 +43,7 @@ pub(crate) use bookings::{
     imports, not_published, policy_check, read_with_event, require_answers, require_transferable,
     with_holder,
 };
+pub(crate) use changes::ChangesModule;
 pub(crate) use check_ins::{Admission, CheckInsModule};
 pub(crate) use claims::ClaimsModule;
 pub(crate) use door_list::DoorListPage;
@@ -137,6 +139,7 @@ pub(crate) struct Modules {
     pub(crate) api_keys: ApiKeysModule,
     pub(crate) backups: BackupsModule,
     pub(crate) bookings: Arc<BookingsModule>,
+    pub(crate) changes: ChangesModule,
     pub(crate) check_ins: CheckInsModule,
     pub(crate) delivery_admin: DeliveryAdminModule,
     pub(crate) events: EventsModule,
@@ -212,6 +215,11 @@ impl Modules {
                 events.clone(),
                 inventory_locks.clone(),
             )),
+            changes: ChangesModule::new(
+                ChangesRepository::new(db()),
+                BackupsRepository::new(db()),
+                context(),
+            ),
             check_ins: CheckInsModule::new(
                 CheckInsRepository::new(db()),
                 bookings.clone(),

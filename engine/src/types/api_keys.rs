@@ -59,6 +59,8 @@ scopes! {
     NotificationsRead = "notifications:read",
     /// Announce, and pause, move, cancel and retry mails.
     NotificationsWrite = "notifications:write",
+    /// Read the feed of changes: everything about events, bookings, payments and customers.
+    ChangesRead = "changes:read",
     /// Upload, activate and try out plugins, and read about them.
     Plugins = "plugins",
     /// Read and change the tenant's settings.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     BookLine, BookTickets, BookingDetails, BookingLine, ClaimUse, EventId, HoldId, IdempotencyKey,
-    NewBookingDetails, Sale, SalesChannel, SellTo, UserId,
+    LastChange, NewBookingDetails, Sale, SalesChannel, SellTo, UserId,
 };
 use crate::error::{Error, ErrorCode, Result};
 
@@ -87,6 +87,7 @@ pub struct Hold {
     pub details: Option<Box<BookingDetails>>,
     /// What it has taken of the tenant's counters. The booking has the same.
     pub claims: Vec<ClaimUse>,
+    pub(crate) last_change: LastChange,
 }
 
 impl Hold {

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use super::{
-    BookLine, BookingDetails, BookingId, BookingLine, EventId, HoldId, NoticeId, PaymentId,
-    PaymentKey, RefundId, Sale, UserId,
+    BookLine, BookingDetails, BookingId, BookingLine, EventId, HoldId, LastChange, NoticeId,
+    PaymentId, PaymentKey, RefundId, Sale, UserId,
 };
 use crate::error::{Error, ErrorCode, Result};
 
@@ -282,6 +282,7 @@ pub struct Payment {
     /// Grows with every write; a step that was decided on an older one is not written.
     pub(crate) revision: i64,
     pub(crate) counters: PaymentCounters,
+    pub(crate) last_change: LastChange,
 }
 
 impl Payment {

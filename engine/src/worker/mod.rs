@@ -1,8 +1,10 @@
 //! The worker: loops that call the worker's use cases, independent of the job queue.
 //!
-//! Relay, housekeeping, payments and receipts are leased singletons in any process. Fan-out and delivery run in every process with a
-//! worker. Calls the use cases of `mail_jobs`, `payments` and `receipts`.
+//! Relay, housekeeping, payments, receipts and the sequencer of changes are leased singletons in any process. Fan-out and delivery run in every process with a
+//! worker. Calls the use cases of `mail_jobs`, `payments`, `receipts` and
+//! `changes`.
 
+mod changes;
 mod heartbeat;
 mod housekeeping;
 mod lanes;
@@ -39,7 +41,7 @@ impl Worker {
         handle
     }
 
-    /// Starts only the singletons (relay, housekeeping, payments, receipts), for a host that leaves mails to worker processes.
+    /// Starts only the singletons (relay, housekeeping, payments, receipts, changes), for a host that leaves mails to worker processes.
     pub fn spawn_singletons(self) -> WorkerHandle {
         self.start()
     }
@@ -54,6 +56,7 @@ impl Worker {
         handle.run(housekeeping::run, &self.0);
         handle.run(payments::run, &self.0);
         handle.run(receipts::run, &self.0);
+        handle.run(changes::run, &self.0);
         handle
     }
 }

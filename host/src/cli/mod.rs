@@ -5,6 +5,7 @@
 
 mod accounts;
 mod backup;
+mod changes;
 mod connection;
 mod demo;
 mod dev;
@@ -77,6 +78,8 @@ enum Command {
     Erasures(erasures::ErasuresArgs),
     /// Writes a list of a running host to a file, as CSV or NDJSON.
     Export(export::ExportArgs),
+    /// Prints what changed in a tenant of a running host, a JSON object on each line.
+    Changes(changes::ChangesArgs),
     /// Imports bookings of another system from a file, through a running host.
     Import(import::ImportArgs),
     /// Creates, checks, runs and uploads plugins.
@@ -161,6 +164,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Restore(args) => block_on(backup::restore(args)),
         Command::Erasures(args) => block_on(erasures::erasures(args)),
         Command::Export(args) => block_on(export::export(args)),
+        Command::Changes(args) => block_on(changes::changes(args)),
         Command::Import(args) => block_on(import::import(args)),
         #[cfg(feature = "plugins")]
         Command::Plugin(command) => block_on(plugin::plugin(command)),

@@ -43,6 +43,7 @@ pub(super) struct Options {
     pub(super) mail: MailOptions,
     pub(super) queue: QueueOptions,
     pub(super) bookings: BookingOptions,
+    pub(super) changes: ChangeOptions,
     pub(super) plugins: PluginOptions,
     pub(super) worker: WorkerOptions,
     pub(super) logs: LogOptions,
@@ -209,6 +210,13 @@ pub(super) struct BookingOptions {
     // Longer than a month, and the event is over before the next customer on the list hears of it.
     pub(super) offer_seconds: Seconds<1_000, 2_678_400_000>,
     pub(super) waitlist_entries_max: Count<u32, 0, 100_000>,
+}
+
+/// `[changes]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a section")]
+pub(super) struct ChangeOptions {
+    pub(super) kept_days: Count<u64, 1, 3_650>,
 }
 
 /// `[plugins]`

@@ -14,8 +14,8 @@ use utoipa_axum::{
 use super::{
     Shared, compression,
     controllers::{
-        account, announcements, api_keys, auth, backups, bookings, branding, check_ins, claims,
-        customers, delivery_admin, door_list, erasures,
+        account, announcements, api_keys, auth, backups, bookings, branding, changes, check_ins,
+        claims, customers, delivery_admin, door_list, erasures,
         events::{self, team, ticket_types},
         health, holds, identities, imports, live, members, notifications, operators, payments,
         personal_data, plugins, quotes, receipts, subscriptions, tenants, transfers, waitlist,
@@ -67,6 +67,8 @@ fn lists() -> OpenApiRouter<Shared> {
         .routes(routes!(holds::list_mine))
         .routes(routes!(payments::list))
         .routes(routes!(claims::list))
+        .routes(routes!(changes::list))
+        .route("/api/changes/stream", get(changes::stream))
         .routes(routes!(payments::list_of_event))
         .routes(routes!(payments::refunds))
         .routes(routes!(receipts::list))

@@ -3,7 +3,7 @@
 //! Fields name them as their `value_type`. No value has these types.
 
 use boxoffice_engine::{
-    AnswerKind as Answer, BookingStatus as Booking, CancelCause as Cause,
+    AnswerKind as Answer, BookingStatus as Booking, CancelCause as Cause, ChangeKind as Change,
     DeliveryState as Delivery, ErrorCode as EngineCode, EventStatus as Event, HoldStatus as Hold,
     IdTokenAlgorithm as Algorithm, Lane as MailLane, NoticeKind as Notice,
     NotificationKind as Kind, NotificationStatus as Notification, PaymentStatus as Payment,
@@ -45,6 +45,8 @@ fn schema(description: &str, values: impl IntoIterator<Item = &'static str>) -> 
 choices! {
     #[doc = "The state of a new event."]
     NewEventStatus: [Event::Draft, Event::Published].map(Event::as_str);
+    #[doc = "What happened to an object."]
+    ChangeType: Change::ALL.iter().map(|kind| kind.as_str());
     #[doc = "The state of an event."]
     EventStatus: [Event::Draft, Event::Published, Event::Cancelled].map(Event::as_str);
     #[doc = "Whether tickets of a type can be booked."]

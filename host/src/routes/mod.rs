@@ -46,7 +46,8 @@ use crate::{
 };
 use api::{TokenIssuer, api};
 use controllers::{
-    auth::SignIn, dashboard_session, live::OverviewStream, unconfirmed::UnconfirmedTickets,
+    auth::SignIn, changes::ChangeStreams, dashboard_session, live::OverviewStream,
+    unconfirmed::UnconfirmedTickets,
 };
 use dev_mails::MailsFolder;
 use extract::RequestContext;
@@ -323,6 +324,7 @@ struct Shared {
     links: Option<MailLinks>,
     mails: MailsFolder,
     demo: Option<DemoAccess>,
+    changes: Arc<ChangeStreams>,
     live: Arc<OverviewStream>,
     metrics: Arc<Metrics>,
 }
@@ -376,6 +378,7 @@ impl Shared {
         });
         let mails = MailsFolder::new(options.mails_folder.clone().unwrap_or_default());
         Self {
+            changes: ChangeStreams::new(options.stopping.clone()),
             live: OverviewStream::new(engine.clone(), options.stopping.clone()),
             metrics: options.metrics.clone(),
             engine,
@@ -428,6 +431,12 @@ impl FromRef<Shared> for Option<DemoAccess> {
 impl FromRef<Shared> for Arc<Metrics> {
     fn from_ref(shared: &Shared) -> Self {
         shared.metrics.clone()
+    }
+}
+
+impl FromRef<Shared> for Arc<ChangeStreams> {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.changes.clone()
     }
 }
 

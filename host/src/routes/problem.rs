@@ -31,6 +31,7 @@ pub(in crate::routes) fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::Forbidden => StatusCode::FORBIDDEN,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Conflict => StatusCode::CONFLICT,
+        ErrorKind::Gone => StatusCode::GONE,
         ErrorKind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
@@ -132,6 +133,9 @@ pub(in crate::routes) struct ProblemResponse<'a> {
     /// The current version, in the form of its ETag.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u64>,
+    /// Where a reader of changes can go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_cursor: Option<&'a str>,
     /// The request's id in the logs; the same as the X-Request-Id header.
     request_id: &'a str,
 }
@@ -163,6 +167,7 @@ impl ProblemDetails {
             total_minor: None,
             hold_id: None,
             version: None,
+            oldest_cursor: None,
             request_id,
         };
         for fact in &self.facts {
@@ -173,6 +178,7 @@ impl ProblemDetails {
                 Fact::TotalMinor(total) => body.total_minor = Some(*total),
                 Fact::HoldId(hold) => body.hold_id = Some(hold),
                 Fact::Version(version) => body.version = Some(*version),
+                Fact::OldestCursor(cursor) => body.oldest_cursor = Some(cursor),
             }
         }
         serde_json::to_vec(&body).expect("texts and numbers always make JSON")

@@ -65,6 +65,9 @@ refusals! {
     RestrictedChange = WRITES: Forbidden;
     RestrictedKeyed = KEYED: Forbidden;
 
+    // Programs that follow what changes.
+    ReadChanges = READS: Forbidden, FeedRestarted, ChangesExpired;
+
     // Customers.
     BookTickets = KEYED | SALES | POLICIES: Forbidden, NotEnoughTickets, PriceChanged, EventBusy, ReferenceTaken,
         ClaimExhausted, CustomerLimit;

@@ -359,6 +359,9 @@ pub(super) const SYSTEM_SCOPES: &[(&str, usize)] = &[
     ("engine/src/modules/payments/late.rs", 1),
     // So are receipts that have no number yet; that a store was restored concerns all tenants.
     ("engine/src/modules/receipts/numbering.rs", 3),
+    // The sequencer numbers the changes of all tenants; old ones are forgotten.
+    ("engine/src/modules/changes/mod.rs", 2),
+    ("engine/src/modules/changes/numbering.rs", 1),
 ];
 
 /// The lines that make a `SystemScope`.

@@ -70,6 +70,11 @@ async fn every_list_has_the_same_parameters() {
             assert_eq!(names, ["format"], "{}", row.path);
             continue;
         }
+        if row.path == "/api/changes" {
+            let names: Vec<&str> = parameters.iter().map(|(name, _)| *name).collect();
+            assert_eq!(names, ["after", "types", "object", "limit"]);
+            continue;
+        }
         if !is_list(operation) {
             assert!(
                 parameters.is_empty(),

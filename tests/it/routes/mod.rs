@@ -21,7 +21,7 @@ use rows::{Door, Thing, rows};
 use world::Context;
 
 /// Routes that are for people and machines of the installation, not part of the API: nothing to refuse there.
-const PAGES: [&str; 24] = [
+const PAGES: [&str; 25] = [
     "/",
     "/openapi.json",
     "/docs",
@@ -49,6 +49,8 @@ const PAGES: [&str; 24] = [
     "/admin/session",
     "/admin/session/refresh",
     "/api/admin/live",
+    // Tried in `changes::doors`.
+    "/api/changes/stream",
     "/dev/mails",
     "/dev/mails.json",
     "/dev/mails/{name}",

@@ -22,6 +22,7 @@ pub const SMALL_PNG: &[u8] =
 
 /// Leases and pauses short enough for tests, and long enough for a busy machine; updates do not wait for others.
 pub fn quick_settings() -> Settings {
+    super::without_spans();
     let mut settings = Settings::default();
     settings.delivery.update_merge_window = Duration::ZERO;
     settings.delivery.retry_pause = Duration::from_millis(200);

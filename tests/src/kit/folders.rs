@@ -14,6 +14,7 @@ impl TempFolder {
     /// # Panics
     /// When the file system refuses.
     pub fn new(label: &str) -> Self {
+        super::without_spans();
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("boxoffice-{}-{count}-{label}", std::process::id());

@@ -15,6 +15,7 @@
 //! ```
 
 mod clock;
+mod feed;
 mod fixtures;
 mod folders;
 mod mailer;
@@ -23,10 +24,12 @@ mod platform;
 mod policies;
 mod provider;
 mod seed;
+mod spans;
 mod verified;
 mod wait;
 
 pub use clock::FakeClock;
+pub use feed::FeedReader;
 pub use fixtures::{
     PASSWORD, SMALL_PNG, booked_event, create_event, create_priced_event, create_tenant,
     create_user, email, ensure_customer, move_event, organizer_and_tenant, quick_settings,
@@ -39,5 +42,6 @@ pub use platform::{TestPlatform, drain};
 pub use policies::{AtMost, CodeUses};
 pub use provider::{Charge, ProviderBooks, TestProvider};
 pub use seed::{seed, seeded};
+pub use spans::without_spans;
 pub use verified::{assert_verified, differences};
 pub use wait::{Patience, pass_time, wait_for, wait_until};

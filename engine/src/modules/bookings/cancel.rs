@@ -229,6 +229,7 @@ impl BookingsModule {
         changes.then_some(PaymentChange {
             before: Some(before),
             after,
+            at: now,
         })
     }
 

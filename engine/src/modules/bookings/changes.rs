@@ -36,7 +36,7 @@ impl BookingsModule {
             }
             match self
                 .repository
-                .change_details(tenant, &before, &after)
+                .change_details(tenant, (&before, &after), self.context.now())
                 .await
             {
                 Ok(()) => return Ok(after),

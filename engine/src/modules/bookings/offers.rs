@@ -19,8 +19,8 @@ use crate::modules::{
 use crate::{
     error::{Error, ErrorCode, Result},
     types::{
-        EventStatus, Hold, HoldId, HoldStatus, Inventory, NotificationId, NotificationKind,
-        TenantId, WaitlistEntry, WaitlistPass, WaitlistSkip,
+        EventStatus, Hold, HoldId, HoldStatus, Inventory, LastChange, NotificationId,
+        NotificationKind, TenantId, WaitlistEntry, WaitlistPass, WaitlistSkip,
     },
 };
 
@@ -171,6 +171,7 @@ impl OfferPass<'_> {
             sale: None,
             details: entry.details.clone(),
             claims: Vec::new(),
+            last_change: LastChange::default(),
         };
         self.inventory = add_held(self.inventory.clone(), &hold.lines);
         self.inventory.waiting = self.inventory.waiting.saturating_sub(1);

@@ -52,6 +52,7 @@ impl GroupPlanner<'_> {
         self.payments.push(PaymentChange {
             before: Some(seen.clone()),
             after: payment.clone(),
+            at: self.now,
         });
         Ok(Placement::Paid(Box::new(payment)))
     }

@@ -33,9 +33,9 @@ use crate::{
     },
     types::{
         Booking, BookingId, BookingLine, BookingNumber, CheckIn, ClaimUse, EventId, Hold, HoldId,
-        HoldStatus, Inventory, KeyedRequest, NotificationId, NotificationKind, NumberGroup,
-        RecordedAnswer, RecordedRequest, Reference, RequestKey, TenantId, TicketId, TraceParent,
-        UserId,
+        HoldStatus, Inventory, KeyedRequest, LastChange, NotificationId, NotificationKind,
+        NumberGroup, RecordedAnswer, RecordedRequest, Reference, RequestKey, TenantId, TicketId,
+        TraceParent, UserId,
     },
 };
 
@@ -393,6 +393,7 @@ impl GroupPlanner<'_> {
             sale: request.sale.clone(),
             details: request.details.checked.clone(),
             claims,
+            last_change: LastChange::default(),
         };
         self.left = counters::add_held(self.left.clone(), &hold.lines);
         *self.tickets.entry(request.customer).or_default() += hold.tickets();

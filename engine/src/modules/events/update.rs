@@ -101,7 +101,8 @@ impl EventsModule {
                 .reminder
                 .map(|reminder| reminders::outbox_entry(tenant, &reminder));
             let repository = &self.repository;
-            let deleted = repository.delete(tenant, (&event, &inventory), reminder.as_ref());
+            let reminder = (reminder.as_ref(), self.context.now());
+            let deleted = repository.delete(tenant, (&event, &inventory), reminder);
             match deleted.await {
                 // A crash in between leaves rows that name nothing.
                 Ok(()) => return self.repository.remove_team(tenant, id).await,

@@ -101,6 +101,7 @@ impl HousekeepingModule {
                 PaymentChange {
                     before: Some(before),
                     after,
+                    at: now,
                 }
             });
             (booking, change)

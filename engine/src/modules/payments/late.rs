@@ -146,6 +146,7 @@ impl PaymentsModule {
         let change = PaymentChange {
             before: Some(payment),
             after,
+            at: now,
         };
         Verdict::Write(Box::new(change), Some(booking.clone()))
     }
@@ -156,6 +157,7 @@ impl PaymentsModule {
         let change = PaymentChange {
             before: Some(payment),
             after,
+            at: now,
         };
         Verdict::Write(Box::new(change), None)
     }

@@ -21,9 +21,9 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Fact, Result},
     types::{
-        Hold, ListedRefund, OpenPayment, Page, PageRequest, Payment, PaymentCounters, PaymentId,
-        PaymentKey, PaymentMoney, PaymentNotice, PaymentOrder, PaymentStatus, PaymentsOf, RefundId,
-        RefundState, TellPayment, TenantId, UserId, other_currency,
+        Hold, LastChange, ListedRefund, OpenPayment, Page, PageRequest, Payment, PaymentCounters,
+        PaymentId, PaymentKey, PaymentMoney, PaymentNotice, PaymentOrder, PaymentStatus,
+        PaymentsOf, RefundId, RefundState, TellPayment, TenantId, UserId, other_currency,
     },
 };
 
@@ -149,7 +149,11 @@ impl PaymentsModule {
         before: Option<Payment>,
         after: Payment,
     ) -> Result<Option<Payment>> {
-        let change = PaymentChange { before, after };
+        let change = PaymentChange {
+            before,
+            after,
+            at: self.context.now(),
+        };
         match self.repository.update(tenant, &change).await {
             Ok(()) => Ok(Some(change.after)),
             Err(StepError::Conflict | StepError::Lost(_) | StepError::Exists(_)) => Ok(None),
@@ -268,6 +272,7 @@ fn new_payment(
         created_at,
         revision: 0,
         counters: PaymentCounters::default(),
+        last_change: LastChange::default(),
     }
 }
 

@@ -6,8 +6,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ulid::Ulid;
-
 use super::ReceiptsModule;
 use crate::{
     error::{Error, Result},
@@ -165,6 +163,7 @@ impl ReceiptsModule {
             receipts,
             mails,
             done,
+            at: sources.now.timestamp(),
         }))
     }
 
@@ -206,7 +205,12 @@ impl ReceiptsModule {
     async fn series(&self) -> Result<&str> {
         let read = || async {
             let restoration = self.others.backups.restoration(SystemScope::new()).await?;
-            Ok::<_, Error>(restoration.map(|one| series_of(&one)).unwrap_or_default())
+            Ok::<_, Error>(
+                restoration
+                    .as_ref()
+                    .map(Restoration::mark)
+                    .unwrap_or_default(),
+            )
         };
         Ok(self.series.get_or_try_init(read).await?.as_str())
     }
@@ -305,35 +309,5 @@ impl Given<'_> {
         receipt.number = Some(number.clone());
         self.known.insert(id, receipt.clone());
         self.receipts.push((receipt, number));
-    }
-}
-
-/// What the numbers of a restored store have in them: the second of the restore in Crockford's base 32.
-fn series_of(restoration: &Restoration) -> String {
-    let second = u128::try_from(restoration.restored_at.as_second());
-    let digits = Ulid(second.unwrap_or_default()).to_string();
-    digits.trim_start_matches('0').to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-
-    use super::*;
-
-    #[test]
-    fn later_restores_have_other_series() {
-        let of = |restored_at: &str| {
-            series_of(&Restoration {
-                taken_at: Timestamp::UNIX_EPOCH,
-                restored_at: restored_at.parse().unwrap(),
-                released_at: None,
-            })
-        };
-        let (first, second) = (of("2026-12-01T12:00:00Z"), of("2026-12-01T12:00:01Z"));
-        assert_ne!(first, second);
-        assert_eq!(first, "1NGXDP0");
-        assert!(first < second);
-        assert!(first.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     }
 }

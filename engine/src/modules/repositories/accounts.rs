@@ -16,8 +16,8 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        EmailAddress, Label, NotificationId, NotificationKind, SessionId, SessionOwner, TenantId,
-        User, UserId,
+        ChangeKind, EmailAddress, Label, NotificationId, NotificationKind, SessionId, SessionOwner,
+        TenantId, User, UserId,
     },
 };
 
@@ -223,6 +223,7 @@ impl UsersRepository {
         let index = script.push(format!(
             "UPDATE {id} SET name = {name} WHERE erased_at = NONE RETURN VALUE id"
         ));
+        script.tell(ChangeKind::CustomerUpdated, UserRow::key(tenant, user));
         let ids: Vec<surrealdb::types::RecordId> =
             self.db.run_retrying(&script).await?.rows(index)?;
         Ok(!ids.is_empty())
@@ -249,6 +250,8 @@ impl UsersRepository {
             ),
             STALE_CREDENTIALS,
         );
+        let account = UserRow::key(tenant, user.id);
+        script.tell(ChangeKind::CustomerUpdated, account);
         let old_login = script.bind(LoginRow::by_email(tenant, &user.email));
         script.push(format!(
             "IF (SELECT VALUE user FROM ONLY {old_login}) = {own} {{ DELETE {old_login} RETURN NONE }}"

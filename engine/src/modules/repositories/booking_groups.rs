@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use surrealdb::types::{RecordId, SurrealValue};
+use surrealdb::types::{RecordId, SurrealValue, Value};
 use ulid::Ulid;
 
 use super::{
@@ -30,9 +30,9 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        Booking, BookingId, CheckIn, ClaimCounter, ClaimKey, ClaimUse, DeliveryId, EventId, Hold,
-        HoldId, Inventory, NumberGroup, Payment, PaymentKey, RecordedRequest, Reference,
-        RequestKey, TenantId, UserId,
+        Booking, BookingId, ChangeKind, CheckIn, ClaimCounter, ClaimKey, ClaimUse, DeliveryId,
+        EventId, Hold, HoldId, Inventory, NumberGroup, Payment, PaymentKey, RecordedRequest,
+        Reference, RequestKey, TenantId, UserId,
     },
 };
 
@@ -203,8 +203,12 @@ impl BookingsRepository {
         let mut script = Script::transaction(tenant);
         add_policy_guard(&mut script, tenant, plan.policy_version);
         add_change(&mut script, tenant, &plan.change);
-        let bookings = plan.bookings.iter();
-        script.insert("booking", bookings.map(|one| BookingRow::of(tenant, one)));
+        let bookings = plan.bookings.iter().map(|one| {
+            let row = BookingRow::of(tenant, one);
+            script.telling(ChangeKind::BookingConfirmed, row)
+        });
+        let bookings: Vec<Value> = bookings.collect();
+        script.insert("booking", bookings);
         let references = plan.bookings.iter();
         let references = references.filter_map(|one| ReferenceRow::of_booking(tenant, one));
         script.insert(BOOKING_REFERENCES, references);

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use jiff::Timestamp;
 use ulid::Ulid;
 
 use super::{
@@ -24,8 +25,8 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        Booking, BookingId, BookingNumber, DeliveryId, EventId, Inventory, PageRequest, Payment,
-        Reference, TenantId, UserId,
+        Booking, BookingId, BookingNumber, ChangeKind, DeliveryId, EventId, Inventory, PageRequest,
+        Payment, Reference, TenantId, UserId,
     },
 };
 
@@ -67,8 +68,9 @@ impl BookingsRepository {
             add_policy_guard(&mut script, tenant, version);
         }
         add_change(&mut script, tenant, &step.change);
-        let key = script.bind(BookingRow::key(tenant, step.booking.id));
-        let row = script.bind(BookingRow::of(tenant, &step.booking));
+        let id = BookingRow::key(tenant, step.booking.id);
+        let row = script.bind_content(&id, BookingRow::of(tenant, &step.booking));
+        let key = script.bind(id.clone());
         let came_in = script.bind(BookingRow::numbers(&step.booking.checked_in));
         let payment = step.booking.payment.as_ref();
         let payment = script.bind(payment.map(PaymentKeyRow::of));
@@ -81,6 +83,7 @@ impl BookingsRepository {
             ),
             STALE_BOOKING,
         );
+        script.tell(ChangeKind::BookingCancelled, id);
         if let Some(change) = &step.payment {
             add_payment(&mut script, tenant, change);
         }
@@ -96,10 +99,11 @@ impl BookingsRepository {
     pub(in crate::modules) async fn change_details(
         &self,
         tenant: &TenantId,
-        before: &Booking,
-        after: &Booking,
+        (before, after): (&Booking, &Booking),
+        at: Timestamp,
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
+        script.happens(at);
         let (seen, new) = (detail_columns(before), detail_columns(after));
         if seen.reference != new.reference {
             let old = ReferenceRow::of_booking(tenant, before);
@@ -115,6 +119,10 @@ impl BookingsRepository {
                 "UPDATE {key} SET reference = {reference}, details = {details} WHERE {guard} AND cancelled_by = NONE RETURN VALUE id"
             ),
             STALE_BOOKING,
+        );
+        script.tell(
+            ChangeKind::BookingUpdated,
+            BookingRow::key(tenant, after.id),
         );
         self.db.run(script).await.map(drop)
     }

@@ -10,7 +10,9 @@ use super::{
 };
 use crate::{
     error::Result,
-    types::{Booking, BookingId, CheckIn, EventId, RecordedRequest, TenantId, TicketId},
+    types::{
+        Booking, BookingId, ChangeKind, CheckIn, EventId, RecordedRequest, TenantId, TicketId,
+    },
 };
 
 /// The guard's word when the booking has changed.
@@ -38,7 +40,12 @@ impl CheckInsRepository {
         numbers.push(check_in.ticket.number);
         numbers.sort_unstable();
         let mut script = Script::transaction(tenant);
+        script.happens(check_in.at);
         add_booking_change(&mut script, tenant, seen, numbers);
+        script.tell(
+            ChangeKind::BookingCheckedIn,
+            BookingRow::key(tenant, seen.id),
+        );
         let row = script.bind(CheckInRow::of(tenant, check_in));
         script.push(format!("INSERT INTO check_in {row} RETURN NONE"));
         if let Some((step, recorded)) = recorded {
@@ -53,16 +60,19 @@ impl CheckInsRepository {
         &self,
         tenant: &TenantId,
         seen: &Booking,
-        ticket: TicketId,
-        recorded: Option<(Ulid, Timestamp, RecordedRequest)>,
+        (ticket, at): (TicketId, Timestamp),
+        recorded: Option<(Ulid, RecordedRequest)>,
     ) -> Result<(), StepError> {
         let mut numbers = seen.checked_in.clone();
         numbers.retain(|number| *number != ticket.number);
         let mut script = Script::transaction(tenant);
+        script.happens(at);
         add_booking_change(&mut script, tenant, seen, numbers);
+        let booking = BookingRow::key(tenant, seen.id);
+        script.tell(ChangeKind::BookingCheckInUndone, booking);
         let key = script.bind(CheckInRow::key(tenant, ticket));
         script.push(format!("DELETE {key} RETURN NONE"));
-        if let Some((step, at, recorded)) = recorded {
+        if let Some((step, recorded)) = recorded {
             add_recorded(&mut script, tenant, step, &[recorded], at);
         }
         self.db.run(script).await.map(drop)

@@ -29,8 +29,8 @@ use super::{
 use crate::{
     error::{Error, Result},
     types::{
-        AuditEntry, BookingId, DecisionRecord, Erasure, EventId, SessionOwner, TeamMember,
-        TenantId, TicketId, User, UserId,
+        AuditEntry, BookingId, ChangeKind, DecisionRecord, Erasure, EventId, SessionOwner,
+        TeamMember, TenantId, TicketId, User, UserId,
     },
 };
 
@@ -67,8 +67,9 @@ impl UsersRepository {
     pub(in crate::modules) async fn erase(&self, step: &ErasureStep<'_>) -> Result<MemberChanged> {
         let (before, tenant) = (step.before, &step.before.tenant);
         let mut script = Script::transaction(tenant);
-        let id = script.bind(UserRow::key(tenant, before.id));
-        let row = script.bind(UserRow::of(step.after, None, None));
+        let account = UserRow::key(tenant, before.id);
+        let row = script.bind_content(&account, UserRow::of(step.after, None, None));
+        let id = script.bind(account.clone());
         let email = script.bind(before.email.as_str().to_owned());
         let own = script.bind(before.id.ulid().to_string());
         script.require(
@@ -77,6 +78,7 @@ impl UsersRepository {
             ),
             STALE_MEMBER,
         );
+        script.tell(ChangeKind::CustomerErased, account);
         let login = script.bind(LoginRow::by_email(tenant, &before.email));
         script.push(format!("DELETE {login} WHERE user = {own} RETURN NONE"));
         if let Some(external_id) = &before.external_id {

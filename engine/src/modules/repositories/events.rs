@@ -20,8 +20,8 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        CancellationTerms, EventDetails, EventId, Inventory, OutboxEntry, Reference, StoredEvent,
-        StoredNotification, TenantId,
+        CancellationTerms, ChangeKind, EventDetails, EventId, EventStatus, Inventory, OutboxEntry,
+        Reference, StoredEvent, StoredNotification, TenantId,
     },
 };
 
@@ -87,14 +87,14 @@ impl EventsRepository {
         let mut script = Script::transaction(tenant);
         let reference = ReferenceRow::of_event(tenant, event);
         add_reference(&mut script, EVENT_REFERENCES, reference);
-        let row = script.bind(EventRow::of(tenant, event));
-        script.push(format!("INSERT INTO event {row} RETURN NONE"));
+        script.insert("event", [EventRow::of(tenant, event)]);
         let row = script.bind(EventStartRow::of(tenant, event));
         script.push(format!("INSERT INTO event_start {row} RETURN NONE"));
         add_words(&mut script, tenant, None, Some(event));
         let row = script.bind(InventoryRow::of(tenant, &change.inventory));
         script.push(format!("INSERT INTO inventory {row} RETURN NONE"));
         add_change(&mut script, tenant, change);
+        tell_event(&mut script, tenant, ChangeKind::EventCreated, event.id);
         add_reminder(&mut script, tenant, reminder);
         self.db.run_retrying(&script).await?;
         Ok(())
@@ -253,9 +253,15 @@ impl EventsRepository {
             &step.inventory_before,
         ));
         script.push(format!("INSERT INTO event_version {old} RETURN NONE"));
-        let key = script.bind(EventRow::key(tenant, step.after.id));
-        let row = script.bind(EventRow::of(tenant, &step.after));
+        let id = EventRow::key(tenant, step.after.id);
+        let row = script.bind_content(&id, EventRow::of(tenant, &step.after));
+        let key = script.bind(id);
         script.push(format!("UPDATE {key} CONTENT {row} RETURN NONE"));
+        let kind = match is_cancelled_now(step) {
+            true => ChangeKind::EventCancelled,
+            false => ChangeKind::EventUpdated,
+        };
+        tell_event(&mut script, tenant, kind, step.after.id);
         let (before, after) = (&step.before.details, &step.after.details);
         if before.reference != after.reference {
             let old = before.reference.iter();
@@ -292,9 +298,12 @@ impl EventsRepository {
         &self,
         tenant: &TenantId,
         (stored, inventory): (&StoredEvent, &Inventory),
-        reminder: Option<&OutboxEntry>,
+        (reminder, at): (Option<&OutboxEntry>, Timestamp),
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
+        script.happens(at);
+        let kind = ChangeKind::EventDeleted;
+        tell_event(&mut script, tenant, kind, inventory.event);
         let event = script.bind(EventRow::key(tenant, inventory.event));
         let record = script.bind(InventoryRow::key(tenant, inventory.event));
         let id = script.bind(inventory.event.ulid().to_string());
@@ -328,6 +337,17 @@ impl EventsRepository {
         }
         self.db.run(script).await.map(drop)
     }
+}
+
+/// Tells of an event with its inventory.
+fn tell_event(script: &mut Script, tenant: &TenantId, kind: ChangeKind, event: EventId) {
+    let inventory = InventoryRow::key(tenant, event);
+    script.tell_with(kind, (EventRow::key(tenant, event), inventory));
+}
+
+fn is_cancelled_now(step: &EventStep) -> bool {
+    let is_cancelled = |inventory: &Inventory| inventory.status == EventStatus::Cancelled;
+    is_cancelled(&step.change.inventory) && !is_cancelled(&step.inventory_before)
 }
 
 /// Events with their inventories. Both are created and deleted in one transaction, so they have the same keys.

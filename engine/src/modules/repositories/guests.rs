@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    types::{EmailAddress, TenantId, User, UserId, VerificationRequest},
+    types::{ChangeKind, EmailAddress, TenantId, User, UserId, VerificationRequest},
 };
 
 /// The guard's word when an address has a guest or a confirmed owner by now.
@@ -85,7 +85,9 @@ impl UsersRepository {
                 at: guest.created_at,
                 mails: 0,
             };
-            users.push(UserRow::of(guest, None, Some(&asked)));
+            script.happens(guest.created_at);
+            let row = UserRow::of(guest, None, Some(&asked));
+            users.push(script.telling(ChangeKind::CustomerCreated, row));
         }
         script.insert("guest", new);
         script.insert("user", users);

@@ -7,7 +7,7 @@ use super::{
     db::Script,
     models::{CustomerHoldRow, HoldDueRow, HoldRow, OpenHoldRow},
 };
-use crate::types::{Hold, HoldStatus, TenantId};
+use crate::types::{ChangeKind, Hold, HoldStatus, TenantId};
 
 /// A hold before and after a step.
 #[derive(Debug, Clone)]
@@ -16,6 +16,18 @@ pub(in crate::modules) struct HoldChange {
     pub(in crate::modules) before: Option<Hold>,
     /// As it is written.
     pub(in crate::modules) after: Hold,
+}
+
+impl HoldChange {
+    fn kind(&self) -> ChangeKind {
+        match (self.after.status, &self.before) {
+            (HoldStatus::Held, None) => ChangeKind::HoldCreated,
+            (HoldStatus::Held, Some(_)) => ChangeKind::HoldUpdated,
+            (HoldStatus::Confirmed, _) => ChangeKind::HoldConfirmed,
+            (HoldStatus::Released, _) => ChangeKind::HoldReleased,
+            (HoldStatus::Expired, _) => ChangeKind::HoldExpired,
+        }
+    }
 }
 
 /// Adds holds, with the entries for their customers and their end: at most 5 rows for each, and what those that end give back. The
@@ -30,6 +42,7 @@ pub(in crate::modules::repositories) fn add_holds(
     let (mut opened, mut due, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     for change in holds {
         let row = HoldRow::of(tenant, &change.after);
+        let row = script.telling(change.kind(), row);
         let before = change.before.as_ref().filter(is_open);
         let after = Some(&change.after).filter(is_open);
         let due_row = |hold: &Hold| HoldDueRow::of(tenant, hold.id, hold.noted_at());

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    types::{EventId, TenantId},
+    types::{ChangeKind, EventId, TenantId},
 };
 
 pub(in crate::modules) struct HousekeepingRepository {
@@ -114,7 +114,7 @@ impl HousekeepingRepository {
             .collect()
     }
 
-    /// Writes up to `max` of a cancelled event's bookings without a payment, claims and receipts as cancelled; returns their number. When none
+    /// Writes up to `max` of a cancelled event's bookings without a payment, claims and receipts as cancelled. When none
     /// is left, the event is removed from the list: at most `max` + 1 rows.
     pub(in crate::modules) async fn sweep_cancelled(
         &self,
@@ -122,14 +122,16 @@ impl HousekeepingRepository {
         event: EventId,
         now: Timestamp,
         max: u32,
-    ) -> Result<usize> {
+    ) -> Result<()> {
         let mut script = Script::transaction(tenant);
         let event = script.bind(event.ulid().to_string());
+        script.happens(now);
         let (now, count) = (script.bind(millisecond(now)), script.bind(i64::from(max)));
-        let index = script.push(format!(
+        script.push(format!(
             "LET $swept = (UPDATE (SELECT VALUE id FROM type::record('booking', [$tenant, {event}]..[$tenant, {event}, ..]) \
              WHERE cancelled_by = NONE AND payment = NONE AND claims = NONE AND receipt = NONE LIMIT {count}) SET cancelled_by = 'event', cancelled_at = {now} RETURN VALUE id)"
-        )) + 3;
+        ));
+        script.tell_all(ChangeKind::BookingCancelled, "$swept");
         script.push(format!(
             "LET $left = (SELECT VALUE id FROM type::record('booking', [$tenant, {event}]..[$tenant, {event}, ..]) \
              WHERE cancelled_by = NONE LIMIT 1)"
@@ -137,8 +139,7 @@ impl HousekeepingRepository {
         script.push(format!(
             "IF array::len($left) = 0 {{ DELETE cancelled_event:[$tenant, {event}] RETURN NONE }}"
         ));
-        script.push("RETURN [array::len($swept)]");
-        let swept: Vec<i64> = self.db.run_retrying(&script).await?.rows(index)?;
-        Ok(swept.first().copied().unwrap_or(0) as usize)
+        self.db.run_retrying(&script).await?;
+        Ok(())
     }
 }

@@ -55,6 +55,7 @@ pub(in crate::modules::repositories) fn add_change(
     tenant: &TenantId,
     change: &InventoryChange,
 ) {
+    script.happens(change.at);
     let next = change.after();
     let ledger = CapacityLedgerRow::of(tenant, next.event, &entry_of(change, &next));
     script.replace_if(

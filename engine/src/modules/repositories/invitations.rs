@@ -17,8 +17,8 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        AuditEntry, EmailAddress, Invitation, SessionOwner, TenantId, User, UserId, UserRole,
-        VerificationRequest,
+        AuditEntry, ChangeKind, EmailAddress, Invitation, SessionOwner, TenantId, User, UserId,
+        UserRole, VerificationRequest,
     },
 };
 
@@ -80,7 +80,10 @@ impl UsersRepository {
                     at: invitation.invited_at,
                     mails: 1,
                 };
-                script.insert("user", [UserRow::of(user, None, Some(&asked))]);
+                script.happens(user.created_at);
+                let row = UserRow::of(user, None, Some(&asked));
+                let row = script.telling(ChangeKind::CustomerCreated, row);
+                script.insert("user", [row]);
             }
             Some(seen) => {
                 let id = script.bind(InvitationRow::key(tenant, &invitation.email));
@@ -102,6 +105,8 @@ impl UsersRepository {
                     ),
                     STALE_MEMBER,
                 );
+                let account = UserRow::key(tenant, user.id);
+                script.tell(ChangeKind::CustomerUpdated, account);
             }
         }
         add_mails(&mut script, tenant, mail.mails)?;
@@ -196,6 +201,7 @@ impl UsersRepository {
             ),
             STALE_MEMBER,
         );
+        script.tell(ChangeKind::CustomerUpdated, UserRow::key(tenant, after.id));
         if let Some(rights) = rights {
             add_rights(&mut script, before, after, rights);
         }

@@ -20,8 +20,8 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        Booking, CancelCause, ClaimUse, EventId, EventStatus, Hold, HoldId, Payment, PaymentId,
-        PaymentKey, PaymentsOf, Refund, RefundId, RefundState, TenantId,
+        Booking, CancelCause, ChangeKind, ClaimUse, EventId, EventStatus, Hold, HoldId, Payment,
+        PaymentId, PaymentKey, PaymentsOf, Refund, RefundId, RefundState, TenantId,
     },
 };
 
@@ -37,6 +37,8 @@ pub(in crate::modules) struct PaymentChange {
     pub(in crate::modules) before: Option<Payment>,
     /// As it is written.
     pub(in crate::modules) after: Payment,
+    /// When it happens.
+    pub(in crate::modules) at: Timestamp,
 }
 
 /// An entry for a payment that has to be looked at.
@@ -74,14 +76,19 @@ pub(in crate::modules::repositories) fn add_payment(
     change: &PaymentChange,
 ) {
     let (before, after) = (change.before.as_ref(), &change.after);
+    script.happens(change.at);
     match before {
-        Some(before) => script.replace_if(
-            PaymentRow::key(tenant, &after.key),
-            before.revision,
-            PaymentRow::of(tenant, after, before.revision + 1),
-            STALE_PAYMENT,
-        ),
-        None => script.insert("payment", [PaymentRow::of(tenant, after, 1)]),
+        Some(before) => {
+            let row = PaymentRow::of(tenant, after, before.revision + 1);
+            let row = script.telling(ChangeKind::PaymentUpdated, row);
+            let key = PaymentRow::key(tenant, &after.key);
+            script.replace_if(key, before.revision, row, STALE_PAYMENT);
+        }
+        None => {
+            let row = PaymentRow::of(tenant, after, 1);
+            let row = script.telling(ChangeKind::PaymentCreated, row);
+            script.insert("payment", [row]);
+        }
     }
     let due = |payment: &Payment| {
         let due_at = payment.counters.due_at?;
@@ -221,6 +228,10 @@ impl PaymentsRepository {
                  AND total_minor = {total} RETURN VALUE id"
             ),
             STALE_PAID_BOOKING,
+        );
+        script.tell(
+            ChangeKind::BookingUpdated,
+            BookingRow::key(tenant, booking.id),
         );
         self.db.run(script).await.map(drop)
     }
@@ -371,6 +382,7 @@ impl PaymentsRepository {
         now: Timestamp,
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
+        script.happens(now);
         add_due_receipts(&mut script, tenant, receipts);
         let cause = script.bind(CancelCause::Event.as_str().to_owned());
         let at = script.bind(millisecond(now));
@@ -391,6 +403,8 @@ impl PaymentsRepository {
                 ),
                 STALE_PAID_BOOKING,
             );
+            let id = BookingRow::key(tenant, booking.id);
+            script.tell(ChangeKind::BookingCancelled, id);
         }
         self.db.run(script).await.map(drop)
     }

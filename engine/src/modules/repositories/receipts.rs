@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use surrealdb::types::RecordId;
+use surrealdb::types::{RecordId, Value};
 use ulid::Ulid;
 
 use super::{
@@ -18,7 +18,8 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        BookingReceipt, PageRequest, ReceiptId, ReceiptKind, ReceiptNumber, ReceiptPlace, TenantId,
+        BookingReceipt, ChangeKind, PageRequest, ReceiptId, ReceiptKind, ReceiptNumber,
+        ReceiptPlace, TenantId,
     },
 };
 
@@ -75,6 +76,7 @@ pub(in crate::modules) struct NumberingStep {
     pub(in crate::modules) receipts: Vec<(BookingReceipt, ReceiptNumber)>,
     pub(in crate::modules) mails: NewMails,
     pub(in crate::modules) done: Vec<DueKey>,
+    pub(in crate::modules) at: Timestamp,
 }
 
 /// Adds what a step makes due.
@@ -162,6 +164,7 @@ impl ReceiptsRepository {
             series,
         } = &step.key;
         let mut script = Script::transaction(tenant);
+        script.happens(step.at);
         if step.before != step.after {
             let row = ReceiptCounterRow {
                 id: ReceiptCounterRow::key(tenant, *year, series),
@@ -181,6 +184,9 @@ impl ReceiptsRepository {
         let rows: Vec<ReceiptRow> = rows
             .collect::<Result<_>>()
             .map_err(|error| StepError::Other(error.into()))?;
+        let rows = rows.into_iter();
+        let rows = rows.map(|row| script.telling(ChangeKind::ReceiptIssued, row));
+        let rows: Vec<Value> = rows.collect();
         script.insert("receipt", rows);
         let numbers = step.receipts.iter();
         let numbers =

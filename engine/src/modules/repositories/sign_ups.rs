@@ -17,8 +17,8 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        AddressOwner, EmailAddress, NotificationKind, SessionOwner, TenantId, User, UserId,
-        VerificationRequest,
+        AddressOwner, ChangeKind, EmailAddress, NotificationKind, SessionOwner, TenantId, User,
+        UserId, VerificationRequest,
     },
 };
 
@@ -88,7 +88,8 @@ impl UsersRepository {
     ) -> Result<bool> {
         let (tenant, address) = (&user.tenant, &user.email);
         let mut script = Script::transaction(tenant);
-        let id = script.bind(UserRow::key(tenant, user.id));
+        let account = UserRow::key(tenant, user.id);
+        let id = script.bind(account.clone());
         let login_id = script.bind(LoginRow::by_email(tenant, address));
         let login = script.bind(LoginRow::new(LoginRow::by_email(tenant, address), user.id));
         let own = script.bind(user.id.ulid().to_string());
@@ -114,6 +115,7 @@ impl UsersRepository {
             "UPDATE {id} SET unverified = NONE, mails_held_back = NONE{password} WHERE email = {email}{unchanged} RETURN VALUE id"
         );
         script.require(confirming, ADDRESS_OWNED);
+        script.tell(ChangeKind::CustomerUpdated, account);
         add_mails_if(&mut script, tenant, summary, "$held_back")?;
         give_way(&mut script, address);
         for one in waiting {
@@ -191,8 +193,10 @@ pub(super) fn sign_up_script(
     notice: Option<Timestamp>,
 ) -> Result<Script> {
     let mut script = Script::transaction(&user.tenant);
-    let row = script.bind(UserRow::of(user, password_hash, Some(asked)));
-    script.push(format!("INSERT INTO user {row} RETURN NONE"));
+    script.happens(user.created_at);
+    script.insert("user", [UserRow::of(user, password_hash, Some(asked))]);
+    let account = UserRow::key(&user.tenant, user.id);
+    script.tell(ChangeKind::CustomerCreated, account);
     let row = script.bind(SignUpRow::of(&user.tenant, &user.email, user.id));
     script.push(format!("INSERT INTO sign_up {row} RETURN NONE"));
     if let Some(at) = notice {

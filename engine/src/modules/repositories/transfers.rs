@@ -15,7 +15,8 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        Booking, BookingId, EventId, RecordedRequest, TenantId, TicketId, TicketTransfer, UserId,
+        Booking, BookingId, ChangeKind, EventId, RecordedRequest, TenantId, TicketId,
+        TicketTransfer, UserId,
     },
 };
 
@@ -55,6 +56,9 @@ impl BookingsRepository {
             ),
             STALE_BOOKING,
         );
+        script.happens(step.transfer.at);
+        let booking = BookingRow::key(tenant, id);
+        script.tell(ChangeKind::BookingTicketTransferred, booking);
         if let Some(old) = before.transfer_of(step.transfer.number) {
             script.remove(ReceivedTicketRow::keys(tenant, id, old));
         }

@@ -8,7 +8,8 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        EmailAddress, Page, PageRequest, TenantId, User, UserId, UserRole, VerificationRequest,
+        ChangeKind, EmailAddress, Page, PageRequest, TenantId, User, UserId, UserRole,
+        VerificationRequest,
     },
 };
 
@@ -80,6 +81,8 @@ impl UsersRepository {
             ),
             CHANGED_MEANWHILE,
         );
+        let id = UserRow::key(&after.tenant, after.id);
+        script.tell(ChangeKind::CustomerUpdated, id);
         match self.db.run_retrying(&script).await {
             Err(error) if error.is_guard(CHANGED_MEANWHILE) => Ok(false),
             outcome => written_or_taken(outcome),
@@ -266,12 +269,11 @@ pub(super) fn insertion(
         let row = script.bind(OwnerRow::of(&user.tenant, user.id));
         script.push(format!("INSERT INTO owner {row} RETURN NONE"));
     }
-    let row = script.bind(UserRow::of(
-        user,
-        password_hash,
-        asked.map(|(asked, _)| asked),
-    ));
-    script.push(format!("INSERT INTO user {row} RETURN NONE"));
+    let asking = asked.map(|(asked, _)| asked);
+    script.insert("user", [UserRow::of(user, password_hash, asking)]);
+    script.happens(user.created_at);
+    let id = UserRow::key(&user.tenant, user.id);
+    script.tell(ChangeKind::CustomerCreated, id);
     if user.external_id.is_some() {
         take_over(&mut script, user);
     }

@@ -21,8 +21,8 @@ use super::{
 use crate::{
     error::Result,
     types::{
-        DeliveryId, EventId, Hold, Inventory, RecordedRequest, TenantId, UserId, WaitlistEntry,
-        WaitlistPass,
+        ChangeKind, DeliveryId, EventId, Hold, Inventory, RecordedRequest, TenantId, UserId,
+        WaitlistEntry, WaitlistPass,
     },
 };
 
@@ -386,8 +386,9 @@ impl WaitlistRepository {
         if let Some(account) = account {
             add_account(&mut script, tenant, entry.customer, account);
         }
-        let row = script.bind(WaitlistEntryRow::of(tenant, entry));
-        script.push(format!("INSERT INTO waitlist_entry {row} RETURN NONE"));
+        let row = WaitlistEntryRow::of(tenant, entry);
+        let row = script.telling(ChangeKind::WaitlistJoined, row);
+        script.insert("waitlist_entry", [row]);
         let row = script.bind(WaitingRow::of(tenant, entry));
         script.push(format!("INSERT INTO waiting {row} RETURN NONE"));
         let row = script.bind(CustomerWaitlistRow::of(tenant, entry));
@@ -415,7 +416,8 @@ impl WaitlistRepository {
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
         add_change(&mut script, tenant, change);
-        remove(&mut script, tenant, std::slice::from_ref(entry));
+        let left = std::slice::from_ref(entry);
+        remove(&mut script, tenant, ChangeKind::WaitlistLeft, left);
         self.db.run(script).await.map(drop)
     }
 }
@@ -428,7 +430,14 @@ pub(in crate::modules::repositories) fn add_offers(
     offers: &Offers,
 ) -> Result<(), StepError> {
     add_holds(script, tenant, &offers.holds);
-    remove(script, tenant, &offers.taken);
+    let is_offered = |entry: &WaitlistEntry| {
+        let mut holds = offers.holds.iter().map(|hold| &hold.after);
+        holds.any(|hold| hold.waitlist_number == Some(entry.number))
+    };
+    let taken = offers.taken.iter().cloned();
+    let (offered, left) = taken.partition::<Vec<_>, _>(is_offered);
+    remove(script, tenant, ChangeKind::WaitlistOffered, &offered);
+    remove(script, tenant, ChangeKind::WaitlistLeft, &left);
     if let Some(pass) = &offers.pass {
         let row = WaitlistPassRow::of(tenant, event, pass);
         let (key, row) = (script.bind(row.id.clone()), script.bind(row));
@@ -449,10 +458,14 @@ pub(in crate::modules::repositories) fn add_offers(
     add_mails(script, tenant, &offers.mails)
 }
 
-fn remove(script: &mut Script, tenant: &TenantId, entries: &[WaitlistEntry]) {
+fn remove(script: &mut Script, tenant: &TenantId, kind: ChangeKind, entries: &[WaitlistEntry]) {
     if entries.is_empty() {
         return;
     }
+    let told = entries.iter();
+    let told = told.map(|entry| WaitlistEntryRow::key(tenant, entry.event, entry.number));
+    let told = script.bind(told.collect::<Vec<_>>());
+    script.tell_all(kind, &told);
     let keys = entries.iter().flat_map(|entry| {
         [
             WaitlistEntryRow::key(tenant, entry.event, entry.number),

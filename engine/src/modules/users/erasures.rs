@@ -105,6 +105,7 @@ impl UsersModule {
         to_the_end(|after| repository.blank_waiting(tenant, user, after)).await?;
         to_the_end(|after| repository.blank_payments(tenant, user, after)).await?;
         to_the_end(|after| repository.blank_received(tenant, user, after)).await?;
+        to_the_end(|after| repository.blank_changes(tenant, user, after)).await?;
         repository.forget_notes(tenant, texts).await
     }
 

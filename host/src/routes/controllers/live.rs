@@ -32,7 +32,7 @@ use super::{
     delivery_admin::{OverviewResponse, Paces, PacesResponse},
 };
 use crate::routes::{extract::AsWatcher, refusals};
-use places::{Place, Places};
+pub(super) use places::{Place, Places};
 
 use crate::locked::Locked as _;
 
@@ -41,9 +41,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Time limit of a sample: longer than a busy store needs, shorter than people wait.
 const TAKES_MAX: Duration = Duration::from_secs(10);
 /// A stream ends after this time, and its page reconnects.
-const LASTS: Duration = Duration::from_secs(600);
+pub(super) const LASTS: Duration = Duration::from_secs(600);
 /// The pause between two checks of a viewer's session. The stream ends with the session.
-const STANDS_EVERY: Duration = Duration::from_secs(1);
+pub(super) const STANDS_EVERY: Duration = Duration::from_secs(1);
 /// Samples that are taken at the same time: a slow one does not delay all others.
 const SAMPLES_AT_ONCE: usize = 2;
 

@@ -10,6 +10,7 @@ pub(super) mod backups;
 mod booking_details;
 pub(super) mod bookings;
 pub(super) mod branding;
+pub(super) mod changes;
 pub(super) mod check_ins;
 pub(super) mod claims;
 pub(super) mod customers;

@@ -20,9 +20,9 @@ pub(super) use faults::read_value;
 pub(super) use headers::{OptionalVersions, SeenVersions, Versions, idempotency_key};
 pub(super) use path::{Id, Ids, NamedOperator, NamedOperatorSession, NewId, Prefix};
 pub(super) use query::{
-    AtCustomerPage, AtEventPage, AtFailedPage, AtPage, AtPaymentPage, AtReceiptPage, AtRefundPage,
-    AtStatePage, AtUserPage, CustomerParams, EventParams, ExportFormat, ExportParams, FailedParams,
-    InFormat, PageParams, PaymentParams, ReceiptParams, RefundParams, StateParams, UserParams,
-    refuse_query,
+    AtChanges, AtCustomerPage, AtEventPage, AtFailedPage, AtPage, AtPaymentPage, AtReceiptPage,
+    AtRefundPage, AtStatePage, AtUserPage, ChangeParams, CustomerParams, EventParams, ExportFormat,
+    ExportParams, FailedParams, InFormat, LastEventId, PageParams, PaymentParams, ReceiptParams,
+    RefundParams, StateParams, UserParams, refuse_query,
 };
 pub(super) use sign_in_origin::SignInOrigin;

@@ -1,5 +1,6 @@
 //! Query parameters: lists have some, other routes none.
 
+mod changes;
 mod events;
 mod receipts;
 
@@ -18,6 +19,7 @@ use utoipa::IntoParams;
 
 use super::times::instant;
 use crate::routes::{choices, problem::Problem};
+pub(in crate::routes) use changes::{AtChanges, ChangeParams, LastEventId};
 pub(in crate::routes) use events::{AtEventPage, EventParams};
 pub(in crate::routes) use receipts::{AtReceiptPage, ReceiptParams};
 

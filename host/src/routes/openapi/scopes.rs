@@ -117,6 +117,7 @@ const OPERATIONS: &[(Scope, &[(&str, &str)])] = &[
             ("get", "/api/events/{id}/door-list/export"),
         ],
     ),
+    (Scope::ChangesRead, &[("get", "/api/changes")]),
     (Scope::Imports, &[("post", "/api/imports")]),
     (
         Scope::Customers,

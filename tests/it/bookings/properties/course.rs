@@ -258,6 +258,7 @@ impl Run<'_> {
         listed.sort();
         known.sort();
         prop_assert_eq!(listed, known);
+        self.world.compare_feed(self.event.id).await;
         self.compare_carried().await?;
         self.world.verified = self.verify().await?;
         Ok(())

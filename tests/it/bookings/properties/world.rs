@@ -1,17 +1,17 @@
 //! The engine that is compared with the model: on a folder, with a clock that is moved, and able to crash.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use boxoffice_engine::{
-    AnswerKind, Caller, CancellationStep, CancellationTerms, Claim, CreateEvent, Engine, ErrorCode,
-    Event, EventDetails, EventStatus, Label, NewTicketType, Prose, Question, Reminder,
-    WorkerHandle,
+    AnswerKind, Caller, CancellationStep, CancellationTerms, ChangedObject, Claim, CreateEvent,
+    Engine, ErrorCode, Event, EventDetails, EventId, EventStatus, Label, NewTicketType,
+    PageRequest, Prose, Question, Reminder, WorkerHandle,
     ports::{BookingView, Decision, HookFailure, Policy},
 };
 use boxoffice_tests::{
-    FakeClock, Patience, TempFolder, email, ensure_customer, organizer_and_tenant, quick_settings,
-    wait_for,
+    FakeClock, FeedReader, Patience, TempFolder, email, ensure_customer, organizer_and_tenant,
+    pass_time, quick_settings, wait_for,
 };
 
 use super::model::{CUSTOMERS_SHARE, Model, PRICE, USES, USES_MAX};
@@ -29,6 +29,8 @@ pub(super) struct Context {
     running: Option<(Engine, WorkerHandle)>,
     pub(super) organizer: Caller,
     pub(super) customers: Vec<Caller>,
+    /// What it has heard of the changes.
+    feed: FeedReader,
     /// The cursor behind which only this sequence's event lies.
     pub(super) verified: Option<String>,
 }
@@ -56,11 +58,45 @@ impl Context {
             organizer,
             customers,
             verified: None,
+            feed: FeedReader::default(),
         }
     }
 
     pub(super) fn engine(&self) -> &Engine {
         &self.running.as_ref().expect("it runs between crashes").0
+    }
+
+    /// Reads the feed of changes until what it told last of each booking and hold is what the store has, and nothing else of the
+    /// bookings of this event.
+    pub(super) async fn compare_feed(&mut self, event: EventId) {
+        let (engine, caller) = (self.engine().clone(), Caller::platform("north"));
+        let page = PageRequest {
+            cursor: None,
+            limit: 100,
+        };
+        let mut feed = std::mem::take(&mut self.feed);
+        for attempt in 0.. {
+            feed.read_on(&engine, &caller).await;
+            let bookings = engine.bookings();
+            let stored = bookings.list_of_event(&caller, event, None, page.clone());
+            let stored = stored.await.expect("a list").items.into_iter();
+            let stored: BTreeMap<_, _> = stored.map(|one| (one.item.id, one.item)).collect();
+            let told = feed.last().into_values();
+            let told = told.filter_map(|change| match &change.object {
+                Some(ChangedObject::Booking(booking)) if booking.event == event => {
+                    Some((booking.id, (**booking).clone()))
+                }
+                _ => None,
+            });
+            let told: BTreeMap<_, _> = told.collect();
+            if told == stored {
+                break;
+            }
+            // The sequencer, and the sweeper of cancelled events, come a moment later.
+            assert!(attempt < 600, "told {told:?}, stored {stored:?}");
+            pass_time(Duration::from_millis(50)).await;
+        }
+        self.feed = feed;
     }
 
     pub(super) async fn crash(&mut self) {

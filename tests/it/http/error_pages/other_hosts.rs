@@ -1,11 +1,14 @@
 //! Requests that provoke the errors of hosts without parts, of tenants that confirm addresses, and of identity providers.
 
+use std::time::Duration;
+
 use boxoffice_engine::UserRole;
 use boxoffice_host::RouterOptions;
 use boxoffice_tests::{
-    Account, Answer, Client, Component, EventFixture, Hosted, OpenIdProvider, TestPlatform,
+    Account, Answer, Client, Component, EventFixture, Hosted, OpenIdProvider, Patience,
+    TestPlatform,
     api::{event_body, path_of, text},
-    quick_settings,
+    quick_settings, wait_for, wait_until,
 };
 use reqwest::Method;
 use serde_json::json;
@@ -114,4 +117,31 @@ pub(super) async fn identities(seen: &mut Seen) {
     let door = other.client().tenant("north");
     let away = door.post(sign_in, token()).await;
     seen.note(away, 503, "identity-provider-unavailable");
+}
+
+/// A feed whose changes are not kept any more, and a cursor of another store.
+pub(super) async fn forgotten_changes(seen: &mut Seen) {
+    let platform = TestPlatform::new().await;
+    let north = platform.tenant("north").await;
+    platform.user(&north, "owen", UserRole::Owner).await;
+    let hosted = Hosted::start(platform.engine.clone()).await;
+    let door = hosted.client().tenant("north");
+    let owner = door.login("owen@north.test").await.client;
+    let other = owner.get("/api/changes?after=1NGXDP0.4").await;
+    seen.note(other, 410, "feed-restarted");
+    let has = async |count: usize| {
+        let page = owner.get("/api/changes").await.expect(200);
+        page["items"].as_array().expect("changes").len() == count
+    };
+    let worker = platform.engine.worker().spawn_singletons();
+    wait_until(Patience::WORK, "a change", || has(1)).await;
+    drop(worker);
+    platform.clock.advance(Duration::from_secs(31 * 24 * 3600));
+    let owner = door.login("owen@north.test").await.client;
+    let _worker = platform.engine.worker().spawn_singletons();
+    let expired = wait_for(Patience::WORK, "no change", || async {
+        let answer = owner.get("/api/changes?after=0.0").await;
+        (answer.status != 200).then_some(answer)
+    });
+    seen.note(expired.await, 410, "changes-expired");
 }

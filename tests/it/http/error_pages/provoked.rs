@@ -48,6 +48,7 @@ pub(super) async fn all() -> Seen {
     other_hosts::without_parts(&mut seen).await;
     other_hosts::unconfirmed(&mut seen).await;
     other_hosts::identities(&mut seen).await;
+    other_hosts::forgotten_changes(&mut seen).await;
     seen
 }
 

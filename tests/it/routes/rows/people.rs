@@ -210,6 +210,7 @@ pub(super) const ROWS: &[Row] = &[
         None,
         204,
     ),
+    row("GET", "/api/changes", Door::Owner, Thing::None, None, 200),
     row("GET", "/api/keys", Door::Owner, Thing::None, None, 200),
     row(
         "POST",

@@ -77,6 +77,7 @@ struct Target {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    boxoffice_tests::without_spans();
     let report = match Arguments::parse().mode {
         Mode::Bookings(arguments) => bookings::run(arguments).await?,
         Mode::Race(arguments) => race::run(arguments).await?,

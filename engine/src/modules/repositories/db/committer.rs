@@ -62,8 +62,10 @@ impl Db {
     pub(in crate::modules::repositories) async fn commit(
         &self,
         tenant: Option<&TenantId>,
-        script: Script,
+        mut script: Script,
     ) -> Result<(), StepError> {
+        let tells = script.tells();
+        script.seal();
         debug_assert!(script.has_rows_alone(), "text cannot be merged");
         let (answer, answered) = oneshot::channel();
         let is_slot_free = {
@@ -80,7 +82,11 @@ impl Db {
             self.write_line();
         }
         let lost = |_| StepError::Lost("the committer ended without an answer".into());
-        answered.await.map_err(lost)?
+        let outcome = answered.await.map_err(lost)?;
+        if tells && matches!(outcome, Ok(()) | Err(StepError::Lost(_))) {
+            self.changes_told.notify_one();
+        }
+        outcome
     }
 
     fn in_flight_max(&self) -> usize {

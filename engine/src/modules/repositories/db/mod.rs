@@ -13,6 +13,8 @@ mod opening;
 mod parts;
 mod script;
 mod step_error;
+mod telling;
+mod told;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -24,6 +26,7 @@ use surrealdb::{
     method::Transaction,
     types::{Object, QueryError, SurrealValue, Value},
 };
+use tokio::sync::Notify;
 
 use committer::Committer;
 use embedded::Embedded;
@@ -36,6 +39,7 @@ pub(in crate::modules::repositories) use script::{Answers, Script};
 use script::{Finished, Mode, Straight};
 pub(in crate::modules) use step_error::StepError;
 use step_error::worst_of;
+pub(in crate::modules::repositories) use told::PENDING;
 
 use crate::{
     counters::{Counters, count},
@@ -70,6 +74,8 @@ pub(in crate::modules) struct Db {
     is_after_crash: bool,
     counters: Arc<Counters>,
     committer: Arc<Committer>,
+    /// Notified when changes were committed that have no number yet.
+    changes_told: Arc<Notify>,
 }
 
 /// The outcome of each statement of a query.
@@ -124,6 +130,7 @@ impl Db {
             lock,
             is_after_crash,
             committer: Arc::default(),
+            changes_told: Arc::default(),
         })
     }
 
@@ -180,6 +187,11 @@ impl Db {
         Ok((at, answers.rows(index)?))
     }
 
+    /// Waits until this process has committed changes that have no number yet; returns at once if it did since the last call.
+    pub(in crate::modules::repositories) async fn wait_for_changes(&self) {
+        self.changes_told.notified().await;
+    }
+
     /// Reads a row; gives up after [`PING_TIMEOUT`].
     pub(in crate::modules) async fn ping(&self) -> Result<()> {
         let text = "SELECT VALUE number FROM schema LIMIT 1".to_owned();
@@ -198,13 +210,24 @@ impl Db {
     /// Runs a script once, with this time limit for a remote store.
     pub(in crate::modules::repositories) async fn run_within(
         &self,
-        script: Script,
+        mut script: Script,
         limit: Duration,
     ) -> Result<Answers, StepError> {
         // A step may find that it has nothing to write.
         if script.is_empty() {
             return Ok(Answers::none());
         }
+        let tells = script.tells();
+        script.seal();
+        let answered = self.run_sealed(script, limit).await;
+        // An answer that was lost may have been a commit.
+        if tells && matches!(answered, Ok(_) | Err(StepError::Lost(_))) {
+            self.changes_told.notify_one();
+        }
+        answered
+    }
+
+    async fn run_sealed(&self, script: Script, limit: Duration) -> Result<Answers, StepError> {
         let Client::Embedded(store) = &self.client else {
             return within(limit, self.run_text(script.finished())).await?;
         };

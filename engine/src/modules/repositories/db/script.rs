@@ -7,6 +7,7 @@ use surrealdb::types::{Object, RecordId, SurrealValue, Value};
 use super::{
     StepError, SystemScope,
     parts::{Bindings, Guard, GuardWrite, IfExists, Part, merged},
+    told::Told,
 };
 use crate::{
     error::{Error, Result},
@@ -48,7 +49,9 @@ pub(in crate::modules::repositories) struct Script {
     parts: Vec<Part>,
     /// What a snapshot reads.
     reads: Vec<Part>,
-    variables: Object,
+    pub(super) variables: Object,
+    /// What it tells the feed of changes.
+    pub(super) told: Told,
     /// Results so far.
     results: usize,
     pub(super) mode: Mode,
@@ -97,6 +100,7 @@ impl Script {
             parts: Vec::new(),
             reads: Vec::new(),
             variables: Object::new(),
+            told: Told::default(),
             // BEGIN has a result of its own.
             results: usize::from(mode == Mode::Transaction),
             mode,
@@ -126,7 +130,7 @@ impl Script {
         self.add(Part::Text(statement))
     }
 
-    fn add(&mut self, part: Part) -> usize {
+    pub(super) fn add(&mut self, part: Part) -> usize {
         match self.mode {
             Mode::Snapshot => {
                 debug_assert!(!part.is_row(), "a snapshot only reads");

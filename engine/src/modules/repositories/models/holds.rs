@@ -8,7 +8,7 @@ use super::{
     bookings::{BookingLineRow, SaleRow, booking_id},
     claims::ClaimColumn,
     keys::{
-        at_millisecond, key_newest_first, key_number, key_text, key_ulid, millisecond,
+        at_millisecond, key_newest_first, key_number, key_text, key_ulid, last_change, millisecond,
         newest_first_key, record, stored_ulid, ulid_key,
     },
 };
@@ -38,6 +38,8 @@ pub(in crate::modules::repositories) struct HoldRow {
     /// As JSON, without the reference; `None` without any.
     details: Option<String>,
     claims: Option<Vec<ClaimColumn>>,
+    change_number: Option<i64>,
+    change_step: Option<String>,
 }
 
 impl HoldRow {
@@ -74,6 +76,8 @@ impl HoldRow {
             reference: columns.reference,
             details: columns.details,
             claims: ClaimColumn::of(&hold.claims),
+            change_number: Some(hold.last_change.version),
+            change_step: hold.last_change.step.map(|step| step.to_string()),
         }
     }
 
@@ -105,6 +109,7 @@ impl HoldRow {
             sale: self.sale.map(SaleRow::into_type).transpose()?,
             details: details.into_type()?,
             claims: ClaimColumn::into_types(self.claims),
+            last_change: last_change(self.change_number, self.change_step)?,
         })
     }
 }

@@ -7,7 +7,7 @@ use ulid::Ulid;
 
 use crate::{
     error::{Error, Result},
-    types::{EventId, TenantId},
+    types::{EventId, LastChange, TenantId},
 };
 
 /// A row from which only the id is read.
@@ -99,6 +99,14 @@ fn odd_key(id: &RecordId) -> Error {
         "a record id of {:?} has an unexpected shape",
         id.table
     ))
+}
+
+/// The last change of an object, from its row.
+pub(super) fn last_change(version: Option<i64>, step: Option<String>) -> Result<LastChange> {
+    Ok(LastChange {
+        version: version.unwrap_or_default(),
+        step: step.map(|step| stored_ulid(&step)).transpose()?,
+    })
 }
 
 /// A time in a row.

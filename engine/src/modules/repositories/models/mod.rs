@@ -6,6 +6,7 @@ mod booking_details;
 mod bookings;
 mod branding;
 mod capacity_ledger;
+mod changes;
 mod check_ins;
 mod claims;
 mod delivery_admin;
@@ -41,6 +42,9 @@ pub(in crate::modules::repositories) use bookings::{
 };
 pub(in crate::modules::repositories) use branding::LogoRow;
 pub(in crate::modules::repositories) use capacity_ledger::CapacityLedgerRow;
+pub(in crate::modules::repositories) use changes::{
+    ChangeBlockRow, ChangeHeadRow, ChangeRow, PendingChangeRow,
+};
 pub(in crate::modules::repositories) use check_ins::CheckInRow;
 pub(in crate::modules::repositories) use claims::{ClaimColumn, ClaimRow, ClaimUseRow};
 pub(in crate::modules::repositories) use delivery_admin::{

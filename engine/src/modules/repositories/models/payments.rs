@@ -8,7 +8,7 @@ use super::{
     booking_details::DetailsColumns,
     bookings::{BookingLineRow, SaleRow},
     keys::{
-        at_millisecond, key_newest_first, key_number, key_text, key_ulid, millisecond,
+        at_millisecond, key_newest_first, key_number, key_text, key_ulid, last_change, millisecond,
         newest_first_key, record, stored_ulid, ulid_key,
     },
     payment_keys::PaymentKeyRow,
@@ -80,6 +80,8 @@ pub(in crate::modules::repositories) struct PaymentRow {
     notices: Vec<NoticeRow>,
     refunds: Vec<RefundPart>,
     created_at: i64,
+    change_number: Option<i64>,
+    change_step: Option<String>,
 }
 
 impl PaymentRow {
@@ -126,6 +128,8 @@ impl PaymentRow {
             notices: payment.notices.iter().map(NoticeRow::of).collect(),
             refunds: payment.refunds.iter().map(RefundPart::of).collect(),
             created_at: millisecond(payment.created_at),
+            change_number: Some(payment.last_change.version),
+            change_step: payment.last_change.step.map(|step| step.to_string()),
         }
     }
 
@@ -172,6 +176,7 @@ impl PaymentRow {
                 due_at: self.due_at.map(at_millisecond).transpose()?,
                 tries: self.tries,
             },
+            last_change: last_change(self.change_number, self.change_step)?,
         })
     }
 }

@@ -5,13 +5,16 @@ use serde::{Deserialize, Serialize};
 use surrealdb::types::{RecordId, SurrealValue, Value};
 use ulid::Ulid;
 
-use super::keys::{at_millisecond, key_number, key_text, key_ulid, millisecond, record, ulid_key};
+use super::{
+    bookings::booking_id,
+    keys::{at_millisecond, key_number, key_text, key_ulid, millisecond, record, ulid_key},
+};
 use crate::{
     error::{Error, Result},
     types::{
-        BookingId, BookingNumber, BookingReceipt, EmailAddress, EventId, Label, ReceiptId,
-        ReceiptIssuer, ReceiptLine, ReceiptNumber, ReceiptPlace, ReceiptRecipient, ReceiptSettings,
-        ReceiptTax, TenantId, TicketTypeId, UserId,
+        BookingNumber, BookingReceipt, EmailAddress, Label, ReceiptId, ReceiptIssuer, ReceiptLine,
+        ReceiptNumber, ReceiptPlace, ReceiptRecipient, ReceiptSettings, ReceiptTax, TenantId,
+        TicketTypeId,
     },
 };
 
@@ -266,14 +269,7 @@ impl ReceiptRow {
     }
 
     pub(in crate::modules::repositories) fn into_type(self) -> Result<BookingReceipt> {
-        let id = ReceiptId {
-            booking: BookingId::new(
-                EventId::from_ulid(key_ulid(&self.id, 1)?),
-                UserId::from_ulid(key_ulid(&self.id, 2)?),
-                key_ulid(&self.id, 3)?,
-            ),
-            index: u32::try_from(key_number(&self.id, 4)?).map_err(Error::internal)?,
-        };
+        let id = receipt_id(&self.id)?;
         let content: Content = serde_json::from_str(&self.content).map_err(Error::internal)?;
         let recipient = self.name.zip(self.email);
         let year = |year: i64| i16::try_from(year).map_err(Error::internal);
@@ -305,6 +301,14 @@ impl ReceiptRow {
             notification: content.notification.map(|id| id.parse()).transpose()?,
         })
     }
+}
+
+/// The id of a receipt's record.
+pub(super) fn receipt_id(id: &RecordId) -> Result<ReceiptId> {
+    Ok(ReceiptId {
+        booking: booking_id(id)?,
+        index: u32::try_from(key_number(id, 4)?).map_err(Error::internal)?,
+    })
 }
 
 impl Content {

@@ -68,7 +68,7 @@ impl Who {
 
 /// The taken places in this process.
 #[derive(Debug, Default)]
-pub(super) struct Places(Mutex<Taken>);
+pub(in crate::routes::controllers) struct Places(Mutex<Taken>);
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -78,14 +78,14 @@ struct Taken {
 
 /// A place, taken until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(in crate::routes::controllers) struct Place {
     places: Arc<Places>,
     number: u64,
 }
 
 impl Places {
     /// Takes a place, if there is one for this caller.
-    pub(super) fn take(self: &Arc<Self>, caller: &Caller) -> Option<Place> {
+    pub(in crate::routes::controllers) fn take(self: &Arc<Self>, caller: &Caller) -> Option<Place> {
         let mut taken = self.taken();
         let who = Who::of(caller);
         if !has_room(&taken.by.values().collect::<Vec<_>>(), &who) {

@@ -14,11 +14,11 @@ use crate::{
         Announcement, AnswerValue, Answers, Booking, BookingDetails, BookingId, BookingLine,
         BookingNumber, BookingReceipt, Brand, BrandColor, CancelCause, Cancellation,
         CancellationTerms, EmailAddress, Event, EventDetails, EventId, EventStatus, Hold, HoldId,
-        HoldStatus, HttpsUrl, Label, LinkTarget, LinkTemplate, LogoFacts, Metadata, NotificationId,
-        NotificationKind, PluginHash, PluginName, PluginQuarantine, Prose, ReceiptId,
-        ReceiptIssuer, ReceiptLine, ReceiptNumber, ReceiptRecipient, ReceiptTax, Reminder, Tenant,
-        TenantId, TenantLinks, TenantSettings, TicketTransfer, TicketType, TicketTypeId, User,
-        UserId, UserRole,
+        HoldStatus, HttpsUrl, Label, LastChange, LinkTarget, LinkTemplate, LogoFacts, Metadata,
+        NotificationId, NotificationKind, PluginHash, PluginName, PluginQuarantine, Prose,
+        ReceiptId, ReceiptIssuer, ReceiptLine, ReceiptNumber, ReceiptRecipient, ReceiptTax,
+        Reminder, Tenant, TenantId, TenantLinks, TenantSettings, TicketTransfer, TicketType,
+        TicketTypeId, User, UserId, UserRole,
     },
 };
 
@@ -329,6 +329,7 @@ fn offer(event: &Event) -> Hold {
         sale: None,
         details: None,
         claims: Vec::new(),
+        last_change: LastChange::default(),
     }
 }
 
