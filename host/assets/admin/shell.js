@@ -1,232 +1,209 @@
-// The dashboard of what goes out: who is signed in, the stream of what moves, and which view is shown.
+// The frame of the console: who is signed in, the sections they may see, and which view is shown.
+//
+// Each section is a module of its own that is loaded when it is opened. Its `view` gets the parts of the address after `#`, and
+// answers the elements to show; links between sections are addresses, and the page stays when one is followed.
 
-import { API, state, PACES_MAX, $, ask, h, done, say, alarm, Refused, session, refresh, take } from "./page.js";
-import {
-  audit, delivery, event, failed, lanes, notification, notifications, plugin, plugins, schedules, search, user,
-} from "./views.js";
+import { BASE, PREFIX, ask, forget, forgetNames, isRole, refresh, session, state, take, tenantShown } from "./api.js";
+import { $, alarm, empty, h, head, icon, say, typed } from "./page.js";
+import { stopWatching, watch } from "./live.js";
+import { signInView } from "./sign-in.js";
 
-// What moves
+const TEAM = ["owner", "organizer", "staff", "operator"];
+const OWNERS = ["owner", "operator"];
 
-async function watch() {
-  stopWatching();
-  const stopping = new AbortController();
-  state.stream = stopping;
-  while (!stopping.signal.aborted && state.session) {
-    try {
-      const headers = { "X-CSRF-Token": state.csrf };
-      if (state.tenant) headers["X-Tenant"] = state.tenant;
-      const answer = await fetch(`${API}admin/live`, { headers, signal: stopping.signal });
-      if (answer.status === 401) {
-        if (!(await refresh())) return;
-        continue;
-      }
-      if (!answer.ok) throw new Refused(answer.status, await answer.json().catch(() => ({})));
-      await read(answer.body.getReader());
-    } catch (error) {
-      if (stopping.signal.aborted) return;
-      if (error.status === 403) return;
-      alarm(["The live connection is down; trying again."]);
-    }
-    await new Promise((wake) => setTimeout(wake, 2000));
-  }
-}
-
-async function read(reader) {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for (;;) {
-    const { value, done: over } = await reader.read();
-    if (over) return;
-    rest += decoder.decode(value, { stream: true });
-    const events = rest.split("\n\n");
-    rest = events.pop();
-    for (const event of events) {
-      const lines = event.split("\n");
-      const data = lines.filter((line) => line.startsWith("data:")).map((line) => line.slice(5)).join("");
-      const name = lines.find((line) => line.startsWith("event:"))?.slice(6).trim();
-      if (data) (TOLD[name] || seen)(JSON.parse(data));
-    }
-  }
-}
-
-/** The stream's other messages. */
-const TOLD = {
-  paces: (points) => (state.paces = points),
-  failing: ({ detail }) => alarm([`What stands here is old: ${detail}`]),
-};
-
-function stopWatching() {
-  if (state.stream) state.stream.abort();
-  state.stream = null;
-}
-
-function seen(overview) {
-  const at = Date.parse(overview.at);
-  // Workers say every few seconds what they have sent since they started; a rate is what was added since.
-  const sent = overview.workers.reduce((sum, worker) => sum + worker.sent, 0);
-  const last = state.rates.at(-1);
-  if (!last || last.sent !== sent || at - last.at > 6000) {
-    const rate = last && at > last.at ? Math.max(0, (sent - last.sent) / ((at - last.at) / 1000)) : 0;
-    state.rates.push({ at, sent, rate });
-    if (state.rates.length > 60) state.rates.shift();
-  }
-  for (const notification of overview.active) {
-    const before = state.progress.get(notification.id);
-    const now = { at, done: done(notification.deliveries), rate: before ? before.rate : 0 };
-    if (before && at > before.at) {
-      const rate = (now.done - before.done) / ((at - before.at) / 1000);
-      now.rate = before.rate * 0.7 + Math.max(0, rate) * 0.3;
-    }
-    state.progress.set(notification.id, now);
-  }
-  if (state.progress.size > 200) state.progress.clear();
-  state.overview = overview;
-  if (overview.paces && state.paces.at(-1)?.at !== overview.paces.at) {
-    state.paces.push(overview.paces);
-    if (state.paces.length > PACES_MAX) state.paces.shift();
-  }
-  const alive = overview.workers.filter((worker) => worker.isAlive).length;
-  const lines = alive ? [] : ["No workers: nothing goes out until one runs."];
-  for (const pause of overview.pausedLanes) {
-    lines.push(`The lane ${pause.lane} is stopped by ${pause.who || "an operator"} since ${new Date(pause.at).toLocaleString()}: nothing of it goes out.`
-      + (pause.why ? ` Why: ${pause.why}` : ""));
-  }
-  if (overview.health && !overview.health.queue.answers) lines.push("The queue does not answer: mails wait in the database until it does.");
-  alarm(lines);
-  if (state.onSight) state.onSight(overview);
-}
-
-// Views
-
-const VIEWS = [
-  ["", "Lanes", lanes],
-  ["notifications", "Notifications", notifications],
-  ["schedules", "Schedules", schedules],
-  ["failed", "Failed", failed],
-  ["search", "Search", search],
-  ["plugins", "Plugins", plugins],
-  ["audit", "Audit", audit],
+/** Address, name, picture, who may see it, and its module. Rights are the API's: this leaves out what it would refuse. */
+const SECTIONS = [
+  ["", "Overview", "M4 4h7v7H4zM13 4h7v4h-7zM13 11h7v9h-7zM4 14h7v6H4z", TEAM, () => import("./overview.js")],
+  ["events", "Events", "M5 6h14v14H5zM5 10h14M9 3v4M15 3v4", TEAM, () => import("./events.js")],
+  ["queues", "Mails", "M4 6h16v12H4zM4 7l8 6 8-6", TEAM, () => import("./mails.js")],
+  ["plugins", "Plugins", "M12 3l8 4.5v9L12 21l-8-4.5v-9zM12 12l8-4.5M12 12v9M12 12L4 7.5", OWNERS, () => import("./plugins.js")],
+  ["webhooks", "Webhooks", "M13 3L5 14h6l-1 7 8-11h-6z", OWNERS, () => import("./webhooks.js")],
+  ["changes", "Changes", "M3 12h4l3-8 4 16 3-8h4", OWNERS, () => import("./changes.js")],
+  ["keys", "API keys", "M8 11a4 4 0 1 0 .01 0M11 12l8-8M16 7l3 3", OWNERS, () => import("./keys.js")],
+  ["audit", "Audit", "M9 3h6v4H9zM9 5H5v16h14V5h-4M9 12h6M9 16h6", OWNERS, () => import("./audit.js")],
 ];
 
+/** How long a view may take before its outline is shown in the place of the one before. */
+const PATIENCE = 150;
+let view = 0;
+let shownAt = null;
+let moved = false;
+
+const here = () => SECTIONS.find(([path]) => path === location.pathname.slice(BASE.length - 1).replace(/^\/|\/$/g, "")) || SECTIONS[0];
+
 async function show() {
-  const view = ++state.view;
+  const own = ++view;
+  shownAt = location.href;
   state.onSight = null;
+  closeMenu();
   if (!state.session) return signIn();
-  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
-  const others = { notification, delivery, user, event, plugin };
-  const found = VIEWS.find(([path]) => path === name);
-  const make = found ? found[2] : others[name] || lanes;
-  bar(found ? name : "");
+  const [path, name, , roles, load] = here();
+  frame(path);
+  if (!TEAM.includes(state.session.role)) return fill(nothingForCustomers());
+  if (!roles.includes(state.session.role)) return fill([head(name), empty("This is not for your role", "Owners of the tenant see it. Ask one of them for what you need.")]);
+  const parts = location.hash.replace(/^#\/?/, "").split("/").map(decoded);
   const main = $("main");
+  const outline = setTimeout(() => own === view && main.replaceChildren(skeleton(name)), moved ? PATIENCE : 0);
+  main.setAttribute("aria-busy", "true");
   let content;
   try {
-    content = await make(...rest);
+    content = await (await load()).view(parts);
   } catch (error) {
-    content = [h("h1", {}, "That did not work"), h("p", {}, error.message)];
-    if (error.status === 401) return signedOut();
+    content = failed(name, error);
   }
-  if (view !== state.view) return;
-  main.replaceChildren(...content.flat());
-  const title = main.querySelector("h1").textContent;
-  document.title = `${title} · Boxoffice`;
-  if (state.moved) main.focus({ preventScroll: true });
-  state.moved = true;
+  clearTimeout(outline);
+  if (own !== view || !state.session) return;
+  fill(content);
+}
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+function fill(content) {
+  const main = $("main");
+  main.removeAttribute("aria-busy");
+  main.replaceChildren(...[content].flat(9).filter(Boolean));
+  document.title = `${main.querySelector("h1").textContent} · Boxoffice`;
+  if (moved) {
+    main.focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }
+  moved = true;
   if (state.onSight && state.overview) state.onSight(state.overview);
 }
 
-function bar(current) {
+const skeleton = (name) => h("div", {}, h("h1", {}, name), h("p", { class: "sr" }, "Loading…"),
+  h("div", { class: "skeleton", "aria-hidden": "true" }, h("span"), h("span"), h("span")));
+
+function failed(name, error) {
+  if (!error.status && !(error.message || "").startsWith("The server")) console.error(error);
+  const gone = error.status === 404;
+  return [head(gone ? "That did not work" : name), h("div", { class: "notice bad", role: "alert" },
+    h("p", {}, h("strong", {}, gone ? "It is not here, or not yours to see." : "This could not be shown.")), h("p", {}, error.message),
+    error.code ? h("p", {}, h("a", { href: `${PREFIX}errors/${error.code}` }, "What this means")) : null,
+    h("div", { class: "buttons" }, h("button", { type: "button", onclick: show }, "Try again")))];
+}
+
+function nothingForCustomers() {
+  return [head("Nothing to look after"), empty("Your account is a customer's", "This is where a tenant's team works. Ask an owner to give you a role.",
+    h("button", { type: "button", onclick: signOut }, "Sign out"))];
+}
+
+// The frame
+
+function frame(current) {
   const { role, tenant, name } = state.session;
-  const shown = VIEWS.filter(([path]) => {
-    if (path === "audit") return role === "owner" || role === "operator";
-    if (path === "plugins") return role === "owner" || role === "operator";
-    return true;
-  });
-  $("nav").hidden = false;
-  $("nav").replaceChildren(...shown.map(([path, text]) =>
-    h("a", { href: `#/${path}`, "aria-current": path === current ? "page" : null }, text)));
-  const parts = [h("span", {}, `${name || ""} ${role}${tenant ? ` of ${tenant}` : ""}`.trim())];
-  if (role === "operator") {
-    const field = h("input", { type: "text", id: "tenant", value: state.tenant, size: 12, placeholder: "all", autocomplete: "off" });
-    parts.push(h("form", { onsubmit: (event) => {
-      event.preventDefault();
-      state.tenant = field.value.trim();
-      watch();
-      show();
-    } }, h("label", { for: "tenant" }, h("span", {}, "Tenant"), field)));
-  }
-  parts.push(h("button", { onclick: signOut }, "Sign out"), h("button", { onclick: signOutEverywhere }, "Sign out everywhere"));
-  $("who").replaceChildren(...parts);
+  $("menu").hidden = $("side").hidden = false;
+  document.body.classList.remove("nobody");
+  $("nav").replaceChildren(h("ul", {}, SECTIONS.filter(([, , , roles]) => roles.includes(role)).map(([path, text, picture]) =>
+    h("li", {}, h("a", { href: path ? BASE + path : BASE.slice(0, -1), "aria-current": path === current ? "page" : null }, icon(picture), text)))));
+  if ($("who").dataset.of === `${role} ${tenant} ${name} ${state.tenant}`) return;
+  $("who").dataset.of = `${role} ${tenant} ${name} ${state.tenant}`;
+  $("where").replaceChildren(role === "operator" ? tenantForm() : "");
+  $("who").replaceChildren(h("p", { class: "who-name" }, typed(name || "")),
+    h("p", { class: "sub" }, role === "operator" ? "Operator of this installation" : [`${role.charAt(0).toUpperCase()}${role.slice(1)} of `, typed(tenant)]),
+    h("div", { class: "buttons" }, h("button", { type: "button", onclick: signOut }, "Sign out"),
+      h("button", { type: "button", class: "quiet", onclick: signOutEverywhere }, "Sign out everywhere")),
+    h("p", { class: "sub" }, h("a", { href: `${PREFIX}docs` }, "API docs")));
+}
+
+/** Operators look at all tenants, or at the one that they name. */
+function tenantForm() {
+  const chosen = h("input", { type: "text", id: "tenant", value: state.tenant, placeholder: "all", autocomplete: "off", autocapitalize: "none", spellcheck: "false", list: "tenants" });
+  const list = h("datalist", { id: "tenants" });
+  ask("GET", "operator/tenants?limit=100").then((page) => list.replaceChildren(...page.items.map((one) => h("option", { value: one.id }, one.name || "")))).catch(() => null);
+  return h("form", { class: "tenant", "aria-label": "Choose a tenant", onsubmit: (event) => {
+    event.preventDefault();
+    choose(chosen.value.trim());
+  } }, h("label", { for: "tenant" }, "Tenant"), h("div", { class: "together" }, chosen, list, h("button", {}, "Look")));
+}
+
+function choose(tenant) {
+  state.tenant = tenant;
+  forgetNames();
+  watch();
+  return show();
+}
+
+/** Customers are refused the overview. */
+const watchAsTeam = () => TEAM.includes(state.session.role) && watch();
+
+function closeMenu() {
+  document.body.classList.remove("menu-open");
+  $("menu").setAttribute("aria-expanded", "false");
 }
 
 // Signing in and out
 
 function signIn() {
   stopWatching();
-  $("nav").hidden = true;
-  $("who").replaceChildren();
   alarm([]);
-  const email = h("input", { type: "email", id: "email", required: true, autocomplete: "username" });
-  const password = h("input", { type: "password", id: "password", required: true, autocomplete: "current-password" });
-  const tenant = h("input", { type: "text", id: "sign-in-tenant", autocomplete: "organization", autocapitalize: "none" });
-  const operator = h("input", { type: "checkbox", id: "operator" });
-  const wrong = h("p", { role: "alert", class: "dead" });
-  $("main").replaceChildren(h("h1", {}, "Sign in"), h("form", { onsubmit: async (event) => {
-    event.preventDefault();
-    try {
-      const body = { email: email.value, password: password.value, operator: operator.checked };
-      if (tenant.value.trim() && !operator.checked) body.tenant = tenant.value.trim();
-      take(await session("POST", "session", body));
-      watch();
-      await show();
-    } catch (error) {
-      wrong.textContent = error.message;
-    }
-  } }, h("label", { for: "email" }, h("span", {}, "E-mail address"), email),
-  h("label", { for: "password" }, h("span", {}, "Password"), password),
-  h("label", { for: "sign-in-tenant" }, h("span", {}, "Tenant (if there are several here)"), tenant),
-  h("label", { for: "operator" }, operator, " I am an operator of this installation"), wrong,
-  h("button", { class: "main" }, "Sign in")));
-  document.title = "Sign in · Boxoffice";
+  document.body.classList.add("nobody");
+  $("menu").hidden = $("side").hidden = true;
+  $("who").dataset.of = "";
+  fill(signInView(async () => {
+    watchAsTeam();
+    await show();
+  }));
 }
 
 function signedOut() {
-  clearTimeout(take.timer);
-  state.session = null;
-  state.csrf = "";
-  state.overview = null;
-  state.rates = [];
-  state.paces = [];
+  forget();
   signIn();
 }
 
 async function signOut() {
-  await session("DELETE", "session").catch(() => null);
+  await session("DELETE").catch(() => null);
   signedOut();
 }
 
 async function signOutEverywhere() {
-  const path = state.session.role === "operator" ? "operator/operators/me/sessions" : "auth/me/sessions";
   try {
-    await ask("DELETE", path);
+    await ask("DELETE", isRole("operator") ? "operator/operators/me/sessions" : "auth/me/sessions");
   } catch (error) {
     return say(error.message);
   }
   await signOut();
 }
 
-// What the parts below ask of this one.
-Object.assign(state, { show, signedOut });
-window.addEventListener("hashchange", show);
+// Moving about
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[href]");
+  if (!link || event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  const to = new URL(link.href);
+  const isOurs = to.origin === location.origin && `${to.pathname}/`.startsWith(BASE) && !link.download && !link.target && link.hash !== "#main";
+  if (!isOurs) return;
+  event.preventDefault();
+  if (to.href !== location.href) history.pushState(null, "", to);
+  show();
+});
+// Addresses that are typed, and the browser's buttons. A click has been followed already.
+const follow = () => location.href !== shownAt && location.hash !== "#main" && show();
+window.addEventListener("hashchange", follow);
+window.addEventListener("popstate", follow);
+$("menu").addEventListener("click", () => {
+  const isOpen = document.body.classList.toggle("menu-open");
+  $("menu").setAttribute("aria-expanded", String(isOpen));
+});
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible" && state.session) refresh();
 });
+
+// What the views ask of the frame.
+Object.assign(state, { show, signedOut, choose, tenantShown });
 try {
   // Nobody is asked to sign in who is; nobody who is not sees an error for it.
-  const found = await session("GET", "session");
+  const found = await session("GET");
   state.csrf = found.csrfToken || "";
   if (found.role) take(found);
   else if (found.mayRefresh) await refresh();
-  if (state.session) watch();
+  if (state.session) watchAsTeam();
 } catch {
   state.session = null;
 }

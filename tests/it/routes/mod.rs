@@ -21,7 +21,7 @@ use rows::{Door, Thing, rows};
 use world::Context;
 
 /// Routes that are for people and machines of the installation, not part of the API: nothing to refuse there.
-const PAGES: [&str; 24] = [
+const PAGES: [&str; 25] = [
     "/",
     "/openapi.json",
     "/docs",
@@ -44,8 +44,9 @@ const PAGES: [&str; 24] = [
     // Tried in `metrics`.
     "/metrics",
     // What these refuse is tried in `dashboard`.
-    "/admin/queues",
-    "/admin/queues/{file}",
+    "/admin",
+    "/admin/{section}",
+    "/admin/assets/{file}",
     "/admin/session",
     "/admin/session/refresh",
     "/api/admin/live",
