@@ -20,7 +20,7 @@ use crate::{
     types::{
         AuditEntry, Caller, Delivery, DeliveryId, DeliveryOverview, EventId, FailedFilter,
         NotificationHead, NotificationId, NotificationStatus, Page, PageRequest, Reason,
-        ReasonGroups, RecordedAnswer, RequestRoute, Role, Scope, TenantId, UserId,
+        ReasonGroups, RecordedAnswer, RequestRoute, Role, Scope, TenantId, UserId, WithCustomer,
     },
 };
 
@@ -158,7 +158,11 @@ impl DeliveryAdmin {
     ///
     /// # Errors
     /// `not-found`, also for what the caller may not see.
-    pub async fn delivery(&self, caller: &Caller, id: DeliveryId) -> Result<Delivery> {
+    pub async fn delivery(
+        &self,
+        caller: &Caller,
+        id: DeliveryId,
+    ) -> Result<WithCustomer<Delivery>> {
         let caller = &caller.scoped(Scope::NotificationsRead)?;
         require_viewer(caller)?;
         let tenant = caller.tenant()?;
@@ -170,8 +174,11 @@ impl DeliveryAdmin {
             .find_delivery(tenant, id)
             .await?;
         let found = found.ok_or_else(none)?;
-        let sees = self.sees(caller, tenant, found.event).await?;
-        sees.then_some(found).ok_or_else(none)
+        if !self.sees(caller, tenant, found.event).await? {
+            return Err(none());
+        }
+        let recipient = found.customer;
+        self.0.with_customer(tenant, found, recipient).await
     }
 
     /// Lists failed deliveries (`dead` or `unknown`), newest notification first. One call reads at most
@@ -184,7 +191,7 @@ impl DeliveryAdmin {
         caller: &Caller,
         filter: FailedFilter,
         page: PageRequest,
-    ) -> Result<Page<Delivery>> {
+    ) -> Result<Page<WithCustomer<Delivery>>> {
         let caller = &caller.scoped(Scope::NotificationsRead)?;
         require_viewer(caller)?;
         let tenant = caller.tenant()?;
@@ -196,8 +203,9 @@ impl DeliveryAdmin {
             .failed_batches(tenant, of, from)
             .await?;
         let visible = self.visible(caller, tenant, &events_of(&batches)).await?;
-        let mut items = Vec::new();
-        for batch in batches.iter().filter(|batch| visible[&batch.event]) {
+        // The limit of one read. Older ones are found by notification.
+        let (mut items, mut next) = (Vec::new(), None);
+        'page: for batch in batches.iter().filter(|batch| visible[&batch.event]) {
             for delivery in modules.notifications.deliveries_in(tenant, batch) {
                 if !filter.matches(delivery.state, delivery.reason.as_deref())
                     || from.is_some_and(|from| is_before(delivery.id, from))
@@ -205,14 +213,15 @@ impl DeliveryAdmin {
                     continue;
                 }
                 if items.len() == page.limit as usize {
-                    let next = Some(delivery.id.to_string());
-                    return Ok(Page { items, next });
+                    next = Some(delivery.id.to_string());
+                    break 'page;
                 }
                 items.push(delivery);
             }
         }
-        // The limit of one read. Older ones are found by notification.
-        Ok(Page { items, next: None })
+        let recipient = |delivery: &Delivery| delivery.customer;
+        let found = Page { items, next };
+        self.0.page_with_customers(tenant, found, recipient).await
     }
 
     /// Groups the newest failed deliveries by reason.

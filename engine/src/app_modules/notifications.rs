@@ -16,7 +16,7 @@ use crate::{
     types::{
         Announce, BookingId, Caller, Delivery, DeliveryState, EventId, Notification,
         NotificationHead, NotificationId, NotificationSummary, Page, PageRequest, RecordedAnswer,
-        RequestRoute, Role, Scope, UserId,
+        RequestRoute, Role, Scope, TenantId, UserId, WithCustomer,
     },
 };
 
@@ -91,14 +91,12 @@ impl Notifications {
         caller: &Caller,
         notification: NotificationId,
         page: PageRequest,
-    ) -> Result<Page<Delivery>> {
+    ) -> Result<Page<WithCustomer<Delivery>>> {
         let caller = &caller.scoped(Scope::NotificationsRead)?;
         self.require_may_see(caller, notification).await?;
-        self.0
-            .modules
-            .notifications
-            .deliveries(caller.tenant()?, notification, &page)
-            .await
+        let (tenant, notifications) = (caller.tenant()?, &self.0.modules.notifications);
+        let found = notifications.deliveries(tenant, notification, &page);
+        self.with_recipients(tenant, found.await?).await
     }
 
     /// Lists a notification's deliveries in one state, in customer order. One call reads 6,400 deliveries, so a
@@ -112,13 +110,12 @@ impl Notifications {
         notification: NotificationId,
         state: DeliveryState,
         page: PageRequest,
-    ) -> Result<Page<Delivery>> {
+    ) -> Result<Page<WithCustomer<Delivery>>> {
         let caller = &caller.scoped(Scope::NotificationsRead)?;
         self.require_may_see(caller, notification).await?;
-        let notifications = &self.0.modules.notifications;
-        notifications
-            .deliveries_in_state(caller.tenant()?, notification, state, &page)
-            .await
+        let (tenant, notifications) = (caller.tenant()?, &self.0.modules.notifications);
+        let found = notifications.deliveries_in_state(tenant, notification, state, &page);
+        self.with_recipients(tenant, found.await?).await
     }
 
     /// Lists an event's notifications, newest first, for those who manage the event, and staff.
@@ -153,7 +150,7 @@ impl Notifications {
         caller: &Caller,
         booking: BookingId,
         page: PageRequest,
-    ) -> Result<Page<Delivery>> {
+    ) -> Result<Page<WithCustomer<Delivery>>> {
         let caller = &caller.scoped(Scope::NotificationsRead)?;
         caller.require_signed_in()?;
         let tenant = caller.tenant()?;
@@ -169,10 +166,10 @@ impl Notifications {
                 return Err(none());
             }
         }
-        let notifications = &modules.notifications;
-        notifications
-            .deliveries_of_booking(tenant, booking, &page)
-            .await
+        let found = modules
+            .notifications
+            .deliveries_of_booking(tenant, booking, &page);
+        self.with_recipients(tenant, found.await?).await
     }
 
     /// Lists a customer's deliveries: by booking, newest first, and with the newest booking of
@@ -187,7 +184,7 @@ impl Notifications {
         caller: &Caller,
         user: UserId,
         page: PageRequest,
-    ) -> Result<Page<Delivery>> {
+    ) -> Result<Page<WithCustomer<Delivery>>> {
         let caller = &caller.scoped(Scope::NotificationsRead)?;
         caller.require_signed_in()?;
         let tenant = caller.tenant()?;
@@ -227,7 +224,17 @@ impl Notifications {
             list.items
                 .retain(|delivery| managed.get(&delivery.event) == Some(&true));
         }
-        Ok(list)
+        self.with_recipients(tenant, list).await
+    }
+
+    /// The deliveries of a page with their recipients.
+    async fn with_recipients(
+        &self,
+        tenant: &TenantId,
+        page: Page<Delivery>,
+    ) -> Result<Page<WithCustomer<Delivery>>> {
+        let recipient = |delivery: &Delivery| delivery.customer;
+        self.0.page_with_customers(tenant, page, recipient).await
     }
 
     /// Refuses callers who may not see a notification. Reads its head only, not its deliveries.

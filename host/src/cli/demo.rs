@@ -123,7 +123,7 @@ pub(super) fn welcome(demo: &Demo, secrets: &DevSecrets, place: &Place, url: &st
     let text = format!(
         "\n\n  Start here {url}/\n  \
            API docs   {url}/docs\n  \
-           Dashboard  {url}/admin/queues\n  \
+           Console    {url}/admin\n  \
            Mails      {mails}\n  \
            Data       {folder}\n\n\
          Sign-ins of tenant `{TENANT}` and of the operator, kept in {folder}/secrets.toml:\n{sign_ins}{doubt}\n\

@@ -4,6 +4,7 @@
 //! engine's AppModules.
 
 mod account_links;
+mod admin_pages;
 mod api;
 mod choices;
 mod compression;
@@ -251,8 +252,9 @@ fn pages(parts: Parts) -> Router<Shared> {
 
 fn dashboard() -> Router<Shared> {
     Router::new()
-        .route("/admin/queues", get(pages::queues))
-        .route("/admin/queues/{file}", get(pages::queues_file))
+        .route("/admin", get(admin_pages::overview))
+        .route("/admin/{section}", get(admin_pages::section))
+        .route("/admin/assets/{file}", get(admin_pages::file))
         .route_layer(from_fn(extract::refuse_query))
 }
 

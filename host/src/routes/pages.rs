@@ -1,4 +1,4 @@
-//! Pages for people: the description of the API, the dashboard, and what each error code means.
+//! Pages for people: the description of the API, and what each error code means.
 //!
 //! Everything is compiled in; nothing is loaded from other hosts. Links are relative, so any prefix works.
 
@@ -20,9 +20,9 @@ use super::{
 };
 use crate::metrics::Metrics;
 
-const HTML: &str = "text/html; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
+pub(super) const CSS: &str = "text/css; charset=utf-8";
+pub(super) const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Every error code of the HTTP side: the engine's, and those that only HTTP has.
 pub fn error_codes() -> Vec<&'static str> {
@@ -59,7 +59,7 @@ pub(super) async fn docs() -> Response {
 }
 
 /// A file that a page loads: its name, its type, its text.
-type PageFile = (&'static str, &'static str, &'static str);
+pub(super) type PageFile = (&'static str, &'static str, &'static str);
 
 const DOCS_FILES: [PageFile; 6] = [
     ("docs.css", CSS, include_str!("../../assets/docs.css")),
@@ -78,29 +78,6 @@ const DOCS_FILES: [PageFile; 6] = [
     ("tickets.css", CSS, include_str!("../../assets/tickets.css")),
 ];
 
-const QUEUES_FILES: [PageFile; 4] = [
-    (
-        "queues.css",
-        CSS,
-        include_str!("../../assets/queues/queues.css"),
-    ),
-    (
-        "queues.js",
-        SCRIPT,
-        include_str!("../../assets/queues/queues.js"),
-    ),
-    (
-        "views.js",
-        SCRIPT,
-        include_str!("../../assets/queues/views.js"),
-    ),
-    (
-        "page.js",
-        SCRIPT,
-        include_str!("../../assets/queues/page.js"),
-    ),
-];
-
 /// A file of `/docs`, the style of all other pages among them.
 pub(super) async fn docs_file(Id(name): Id<Name>) -> Result<Response, Problem> {
     let mut response = file(&DOCS_FILES, &name)?;
@@ -112,12 +89,8 @@ pub(super) async fn docs_file(Id(name): Id<Name>) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// A file of the dashboard.
-pub(super) async fn queues_file(Id(name): Id<Name>) -> Result<Response, Problem> {
-    file(&QUEUES_FILES, &name)
-}
-
-fn file(files: &[PageFile], name: &Name) -> Result<Response, Problem> {
+/// The file with this name.
+pub(super) fn file(files: &[PageFile], name: &Name) -> Result<Response, Problem> {
     let (_, content_type, text) = files
         .iter()
         .find(|(known, ..)| *known == name.0)
@@ -133,15 +106,6 @@ pub(super) async fn metrics(
     metrics.scrape(&engine).await
 }
 
-/// The dashboard; it calls the API like any other client.
-pub(super) async fn queues() -> Response {
-    html::content(
-        HTML,
-        html::OWN_POLICY,
-        include_str!("../../assets/queues/queues.html"),
-    )
-}
-
 pub(super) async fn error(Id(Name(code)): Id<Name>) -> Result<Response, Problem> {
     let page = error_page(&code)
         .ok_or_else(|| Error::new(ErrorCode::NotFound, "There is no such error code."))?;
@@ -155,7 +119,7 @@ pub(super) async fn error(Id(Name(code)): Id<Name>) -> Result<Response, Problem>
 }
 
 /// The last part of a path, whatever it is.
-pub(super) struct Name(String);
+pub(super) struct Name(pub(super) String);
 
 impl std::str::FromStr for Name {
     type Err = Error;

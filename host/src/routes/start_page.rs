@@ -46,9 +46,9 @@ pub(super) fn show(parts: Parts, demo: State<Option<DemoAccess>>, request: &Requ
         (parts.mails, "dev/mails", "Mails", "Read what was sent."),
         (
             parts.issuer == TokenIssuer::Own,
-            "admin/queues",
-            "Dashboard",
-            "Follow notifications and retry failed mails.",
+            "admin",
+            "Console",
+            "See what is sold and mailed, and manage plugins and keys.",
         ),
         (
             true,

@@ -156,6 +156,8 @@ async fn deliveries_and_the_audit_log_are_files_too() {
     let rows = table(&api.organizer.client, &file).await;
     assert_eq!(rows[0]["state"], list[0]["state"]);
     assert_eq!(rows[0]["customerId"], json!(api.customer.id));
+    assert_eq!(rows[0]["customerName"], list[0]["customer"]["name"]);
+    assert_eq!(list[0]["customer"]["id"], json!(api.customer.id));
 
     // An operator's words begin like a formula.
     let key = json!({"name": "=1+1", "scopes": ["events:read"]});

@@ -63,7 +63,7 @@ async fn long_answers_are_compressed_for_whoever_asks_and_others_are_not() {
     for path in [
         "/api/events",
         "/openapi.json",
-        "/admin/queues/queues.js",
+        "/admin/assets/shell.js",
         "/docs",
     ] {
         let plain = send(api.door.request(Method::GET, path)).await;

@@ -88,7 +88,7 @@ async fn the_start_page_links_to_what_this_host_has() {
             .header("Host", "tickets.example");
         let rebound = Answer::of(rebound).await;
         assert_eq!(rebound.status, 200);
-        assert!(rebound.text.contains("admin/queues"), "{}", rebound.text);
+        assert!(rebound.text.contains("href=\"/admin\""), "{}", rebound.text);
         assert!(!rebound.text.contains("a&lt;b"), "{}", rebound.text);
     }
 }
@@ -107,6 +107,55 @@ async fn the_start_page_knows_its_prefix() {
     for href in values(&html, "href") {
         assert!(href.starts_with("/tickets/"), "{href}");
         page(&door, href).await;
+    }
+    served.abort();
+}
+
+#[tokio::test]
+async fn the_console_loads_only_files_of_this_host_below_its_prefix() {
+    let platform = TestPlatform::new().await;
+    let inner = router(platform.engine.clone(), RouterOptions::default());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("loopback has free ports");
+    let address = listener.local_addr().expect("it is bound");
+    let app = axum::Router::new().nest("/tickets", inner);
+    let served = tokio::spawn(async move { axum::serve(listener, app).await });
+    let door = Client::new(format!("http://{address}"));
+    for path in [
+        "/tickets/admin",
+        "/tickets/admin/queues",
+        "/tickets/admin/keys",
+    ] {
+        let html = page(&door, path).await;
+        let named = [values(&html, "src"), values(&html, "href")].concat();
+        let files: Vec<&str> = named
+            .into_iter()
+            .filter(|name| !name.starts_with('#'))
+            .collect();
+        assert!(files.len() >= 4, "{files:?}");
+        for file in files {
+            assert!(file.starts_with("/tickets/admin"), "{file}");
+            page(&door, file).await;
+        }
+        assert!(
+            !html.contains("<style") && !html.contains("style=\""),
+            "{html}"
+        );
+    }
+    // Each section's module, and what it loads.
+    let shell = page(&door, "/tickets/admin/assets/shell.js").await;
+    let modules = shell.split("import(\"./").skip(1);
+    let modules: Vec<&str> = modules.filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(modules.len(), 8, "{modules:?}");
+    for module in modules {
+        let text = page(&door, &format!("/tickets/admin/assets/{module}")).await;
+        for part in text.split("from \"./").skip(1) {
+            let part = part.split('"').next().expect("a name");
+            page(&door, &format!("/tickets/admin/assets/{part}")).await;
+        }
+    }
+    for path in ["/tickets/admin/nowhere", "/tickets/admin/assets/none.js"] {
+        assert_eq!(door.get(path).await.status, 404, "{path}");
     }
     served.abort();
 }

@@ -261,6 +261,7 @@ async fn updates_of(
         .await;
     let items = page.expect("deliveries").items.into_iter();
     items
+        .map(|delivery| delivery.item)
         .filter(|delivery| delivery.kind == NotificationKind::EventUpdated)
         .collect()
 }

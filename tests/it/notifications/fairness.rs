@@ -93,7 +93,8 @@ async fn told_at_rate(rate: Option<NonZeroU32>, count: usize) -> (Duration, Vec<
     };
     let notifications = engine.notifications();
     let page = notifications.deliveries(&crowd.organizer, notification, page);
-    (took, page.await.expect("deliveries").items)
+    let items = page.await.expect("deliveries").items.into_iter();
+    (took, items.map(|delivery| delivery.item).collect())
 }
 
 /// How many mails of the large tenant left before the last one of the small tenant.

@@ -298,7 +298,8 @@ impl Desk {
             .notifications()
             .deliveries(&self.organizer, notification, page)
             .await;
-        page.expect("deliveries").items
+        let items = page.expect("deliveries").items.into_iter();
+        items.map(|delivery| delivery.item).collect()
     }
 
     /// Ends the worker, so that nothing more is sent.

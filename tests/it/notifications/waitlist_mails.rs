@@ -26,7 +26,7 @@ async fn mails_of(engine: &Engine, customer: &Caller, limit: u32) -> Vec<Deliver
         let notifications = engine.notifications();
         let page = notifications.deliveries_of_user(customer, user, page).await;
         let page = page.expect("deliveries");
-        found.extend(page.items);
+        found.extend(page.items.into_iter().map(|delivery| delivery.item));
         cursor = page.next;
         if cursor.is_none() {
             return found;

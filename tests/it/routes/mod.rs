@@ -44,8 +44,9 @@ const PAGES: [&str; 25] = [
     // Tried in `metrics`.
     "/metrics",
     // What these refuse is tried in `dashboard`.
-    "/admin/queues",
-    "/admin/queues/{file}",
+    "/admin",
+    "/admin/{section}",
+    "/admin/assets/{file}",
     "/admin/session",
     "/admin/session/refresh",
     "/api/admin/live",

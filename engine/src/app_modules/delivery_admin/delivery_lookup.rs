@@ -10,7 +10,7 @@ use crate::{
     modules::events_of,
     types::{
         BookingNumber, Caller, Delivery, DeliveryId, EmailAddress, EventId, FailedFilter,
-        NotificationHead, NotificationId, ReplyCode, Scope, TenantId, User,
+        NotificationHead, NotificationId, ReplyCode, Scope, TenantId, User, WithCustomer,
     },
 };
 
@@ -24,7 +24,7 @@ pub enum LookupResult {
     /// A notification.
     Notification(NotificationHead),
     /// A delivery, by its id or its mail's Message-ID.
-    Delivery(Box<Delivery>),
+    Delivery(Box<WithCustomer<Delivery>>),
     /// Failed deliveries that a mail server refused with a code; ask for them with a [`FailedFilter`](crate::FailedFilter).
     Failed {
         /// The code.

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, response::Response};
 use boxoffice_engine::{
     Attempt, BookingId, Delivery, DeliveryCounts, Engine, EventId, Notification, NotificationHead,
-    NotificationId, NotificationSummary, UserId,
+    NotificationId, NotificationSummary, UserId, WithCustomer,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::{
     Answer, PageResponse,
+    customers::{CustomerResponse, name_and_address},
     exports::{ExportRow, Reader, time},
 };
 use crate::routes::{
@@ -198,6 +199,8 @@ pub(in crate::routes) struct DeliveryResponse {
     event_id: Option<String>,
     /// The recipient.
     customer_id: String,
+    /// Who that is; null if the account was deleted.
+    customer: Option<CustomerResponse>,
     /// The booking, for kinds that are about one.
     booking_id: Option<String>,
     /// `queued`, `sending`, `sent`, `deferred`, `dead`, `suppressed` or `unknown`.
@@ -234,6 +237,7 @@ impl From<Delivery> for DeliveryResponse {
             kind: delivery.kind.as_str(),
             event_id: delivery.event.map(|event| event.to_string()),
             customer_id: delivery.customer.to_string(),
+            customer: None,
             booking_id: delivery.booking.map(|booking| booking.to_string()),
             state: delivery.state.as_str(),
             attempts: delivery.attempts,
@@ -245,6 +249,15 @@ impl From<Delivery> for DeliveryResponse {
             created_at: delivery.created_at,
             at: delivery.at,
             earlier: delivery.earlier.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<WithCustomer<Delivery>> for DeliveryResponse {
+    fn from(delivery: WithCustomer<Delivery>) -> Self {
+        Self {
+            customer: delivery.person.map(CustomerResponse::from),
+            ..delivery.item.into()
         }
     }
 }
@@ -356,6 +369,8 @@ impl ExportRow for DeliveryResponse {
         "kind",
         "eventId",
         "customerId",
+        "customerName",
+        "customerEmail",
         "bookingId",
         "state",
         "attempts",
@@ -369,11 +384,14 @@ impl ExportRow for DeliveryResponse {
     ];
 
     fn cells(&self) -> Vec<String> {
+        let [name, email] = name_and_address(self.customer.as_ref());
         vec![
             self.id.clone(),
             self.kind.to_owned(),
             self.event_id.clone().unwrap_or_default(),
             self.customer_id.clone(),
+            name,
+            email,
             self.booking_id.clone().unwrap_or_default(),
             self.state.to_owned(),
             self.attempts.to_string(),

@@ -35,6 +35,7 @@ async fn what_failed_is_found_by_reason_tried_again_and_sent() {
     let one = &items(&failed)[0];
     assert_eq!(one["state"], "dead");
     assert_eq!(one["eventId"], event["id"]);
+    assert_eq!(one["customer"]["email"], "ann@north.test");
     let reasons = admin.get("/api/admin/reasons").await.expect(200);
     let group = &reasons["groups"][0];
     assert_eq!(
@@ -222,10 +223,12 @@ async fn a_pages_cookies_count_from_our_own_page_only() {
     let door = &desk.door;
     for (path, kind) in [
         ("/admin/queues", "text/html"),
-        ("/admin/queues/queues.js", "text/javascript"),
-        ("/admin/queues/views.js", "text/javascript"),
-        ("/admin/queues/page.js", "text/javascript"),
-        ("/admin/queues/queues.css", "text/css"),
+        ("/admin", "text/html"),
+        ("/admin/webhooks", "text/html"),
+        ("/admin/assets/shell.js", "text/javascript"),
+        ("/admin/assets/mails.js", "text/javascript"),
+        ("/admin/assets/console.css", "text/css"),
+        ("/admin/assets/icon.svg", "image/svg+xml"),
     ] {
         let page = door.get(path).await;
         assert_eq!(page.status, 200);

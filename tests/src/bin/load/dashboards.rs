@@ -19,12 +19,17 @@ use tokio::task::JoinHandle;
 use crate::{Target, cpu, new_run, organizer};
 
 /// What a browser loads to show the page.
-const FILES: [&str; 5] = [
+const FILES: [&str; 10] = [
     "/admin/queues",
-    "/admin/queues/queues.css",
-    "/admin/queues/queues.js",
-    "/admin/queues/views.js",
-    "/admin/queues/page.js",
+    "/admin/assets/console.css",
+    "/admin/assets/shell.js",
+    "/admin/assets/api.js",
+    "/admin/assets/page.js",
+    "/admin/assets/parts.js",
+    "/admin/assets/live.js",
+    "/admin/assets/sign-in.js",
+    "/admin/assets/mails.js",
+    "/admin/assets/deliveries.js",
 ];
 /// Scrapes that are timed.
 const SCRAPES: usize = 20;
