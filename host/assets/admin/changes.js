@@ -2,7 +2,7 @@
 
 import { ask, stream } from "./api.js";
 import { badge, empty, h, head, moment, notice, number, row, say, table, typed } from "./page.js";
-import { field, line, needsTenant, notAvailable, query, soon } from "./parts.js";
+import { field, line, needsTenant, query, soon } from "./parts.js";
 
 const TITLE = "Changes";
 const PAGE = 100;
@@ -16,12 +16,6 @@ const wanted = { types: "", object: "" };
 export async function view() {
   const missing = await needsTenant(TITLE);
   if (missing) return missing;
-  try {
-    await ask("GET", "changes?limit=1");
-  } catch (error) {
-    if (error.status === 404) return notAvailable(TITLE, "This server does not keep a feed of changes yet.");
-    if (error.status !== 410) throw error;
-  }
   return feed();
 }
 
@@ -59,7 +53,7 @@ async function feed() {
     return input;
   };
   await restart();
-  return [head(TITLE, { lead: "All that happened, in the order in which programs and webhooks hear of it.", actions: [follow] }),
+  return [head(TITLE, { lead: "All that happened, in the order in which programs hear of it.", actions: [follow] }),
     h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
       field("Types", keep("types", line({ type: "search", spellcheck: "false", placeholder: "booking.*, event.updated" }))),
       field("Object", keep("object", line({ type: "search", spellcheck: "false", placeholder: "Its whole id" })))), live, box, more];

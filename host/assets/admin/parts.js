@@ -144,6 +144,3 @@ export function tenants() {
     h("td", { class: "end" }, h("button", { type: "button", "aria-label": `Look at it: ${one.id}`, onclick: () => state.choose(one.id) }, "Look at it"))));
   return pages("operator/tenants", rows, ["Tenant", ""], "There is no tenant yet.", { label: "Tenants" });
 }
-
-/** What stands where a host does not have what a view shows. */
-export const notAvailable = (title, text) => [head(title), empty("Not available on this server", text, h("a", { class: "button", href: `${BASE}` }, "To the overview"))];

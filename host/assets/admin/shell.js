@@ -17,7 +17,6 @@ const SECTIONS = [
   ["events", "Events", "M5 6h14v14H5zM5 10h14M9 3v4M15 3v4", TEAM, () => import("./events.js")],
   ["queues", "Mails", "M4 6h16v12H4zM4 7l8 6 8-6", TEAM, () => import("./mails.js")],
   ["plugins", "Plugins", "M12 3l8 4.5v9L12 21l-8-4.5v-9zM12 12l8-4.5M12 12v9M12 12L4 7.5", OWNERS, () => import("./plugins.js")],
-  ["webhooks", "Webhooks", "M13 3L5 14h6l-1 7 8-11h-6z", OWNERS, () => import("./webhooks.js")],
   ["changes", "Changes", "M3 12h4l3-8 4 16 3-8h4", OWNERS, () => import("./changes.js")],
   ["keys", "API keys", "M8 11a4 4 0 1 0 .01 0M11 12l8-8M16 7l3 3", OWNERS, () => import("./keys.js")],
   ["audit", "Audit", "M9 3h6v4H9zM9 5H5v16h14V5h-4M9 12h6M9 16h6", OWNERS, () => import("./audit.js")],

@@ -15,9 +15,7 @@ use super::{
 const SVG: &str = "image/svg+xml";
 
 /// The sections beside the overview, each at `/admin/NAME`; `queues` shows mails.
-const SECTIONS: [&str; 7] = [
-    "events", "queues", "plugins", "webhooks", "changes", "keys", "audit",
-];
+const SECTIONS: [&str; 6] = ["events", "queues", "plugins", "changes", "keys", "audit"];
 
 macro_rules! files {
     ($($kind:ident: $($name:literal)+;)+) => {
@@ -29,7 +27,7 @@ const FILES: &[PageFile] = files! {
     CSS: "console.css";
     SVG: "icon.svg";
     SCRIPT: "shell.js" "api.js" "page.js" "parts.js" "live.js" "sign-in.js" "overview.js" "events.js" "mails.js"
-        "deliveries.js" "plugins.js" "webhooks.js" "changes.js" "keys.js" "audit.js";
+        "deliveries.js" "plugins.js" "changes.js" "keys.js" "audit.js";
 };
 
 /// The page at `/admin`.

@@ -21,7 +21,7 @@ use rows::{Door, Thing, rows};
 use world::Context;
 
 /// Routes that are for people and machines of the installation, not part of the API: nothing to refuse there.
-const PAGES: [&str; 25] = [
+const PAGES: [&str; 26] = [
     "/",
     "/openapi.json",
     "/docs",

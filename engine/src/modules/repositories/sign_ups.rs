@@ -88,8 +88,7 @@ impl UsersRepository {
     ) -> Result<bool> {
         let (tenant, address) = (&user.tenant, &user.email);
         let mut script = Script::transaction(tenant);
-        let account = UserRow::key(tenant, user.id);
-        let id = script.bind(account.clone());
+        let id = script.bind(UserRow::key(tenant, user.id));
         let login_id = script.bind(LoginRow::by_email(tenant, address));
         let login = script.bind(LoginRow::new(LoginRow::by_email(tenant, address), user.id));
         let own = script.bind(user.id.ulid().to_string());
@@ -115,7 +114,6 @@ impl UsersRepository {
             "UPDATE {id} SET unverified = NONE, mails_held_back = NONE{password} WHERE email = {email}{unchanged} RETURN VALUE id"
         );
         script.require(confirming, ADDRESS_OWNED);
-        script.tell(ChangeKind::CustomerUpdated, account);
         add_mails_if(&mut script, tenant, summary, "$held_back")?;
         give_way(&mut script, address);
         for one in waiting {
@@ -208,9 +206,11 @@ pub(super) fn sign_up_script(
     Ok(script)
 }
 
-/// Ends the invitation of whoever has accepted it by confirming the address, and counts them if they are an owner: 2 rows. `own`
+/// Tells of the account, ends the invitation of whoever has accepted it by confirming the address, and counts them if they are an owner: 4 rows. `own`
 /// and `id` are bound.
 fn add_acceptance(script: &mut Script, user: &User, (own, id): (&str, &str)) {
+    let account = UserRow::key(&user.tenant, user.id);
+    script.tell(ChangeKind::CustomerUpdated, account);
     let invitation = script.bind(InvitationRow::key(&user.tenant, &user.email));
     script.push(format!(
         "DELETE {invitation} WHERE user = {own} RETURN NONE"

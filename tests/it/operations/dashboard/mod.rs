@@ -224,7 +224,7 @@ async fn a_pages_cookies_count_from_our_own_page_only() {
     for (path, kind) in [
         ("/admin/queues", "text/html"),
         ("/admin", "text/html"),
-        ("/admin/webhooks", "text/html"),
+        ("/admin/changes", "text/html"),
         ("/admin/assets/shell.js", "text/javascript"),
         ("/admin/assets/mails.js", "text/javascript"),
         ("/admin/assets/console.css", "text/css"),

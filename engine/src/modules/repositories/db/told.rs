@@ -4,7 +4,7 @@
 //! of its changes and the step of the last one, so that whoever numbers the feed knows what a change follows. Called by scripts.
 
 use jiff::Timestamp;
-use surrealdb::types::{Object, SurrealValue as _, Value};
+use surrealdb::types::{Object, Value};
 use ulid::Ulid;
 
 use super::parts::Bindings;
