@@ -146,7 +146,7 @@ async fn the_console_loads_only_files_of_this_host_below_its_prefix() {
     let shell = page(&door, "/tickets/admin/assets/shell.js").await;
     let modules = shell.split("import(\"./").skip(1);
     let modules: Vec<&str> = modules.filter_map(|rest| rest.split('"').next()).collect();
-    assert_eq!(modules.len(), 8, "{modules:?}");
+    assert_eq!(modules.len(), 7, "{modules:?}");
     for module in modules {
         let text = page(&door, &format!("/tickets/admin/assets/{module}")).await;
         for part in text.split("from \"./").skip(1) {
