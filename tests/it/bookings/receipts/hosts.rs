@@ -11,7 +11,7 @@ use boxoffice_tests::{
     Account, MemoryMailer, Patience, Program, SurrealServer, TempFolder, TestPlatform,
     api::{customers, event_body, text},
     assert_verified, create_priced_event, email, ensure_customer, mail_files, organizer_and_tenant,
-    pass_time, quick_settings, wait_for,
+    pass_time, quick_settings, wait_for, wait_until,
 };
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -188,11 +188,18 @@ async fn a_program_that_is_killed_while_it_numbers_leaves_no_gap() {
         .map(|number| format!("R-{year}-{number:06}"))
         .collect();
     assert_eq!(numbers, wanted);
+    let written = || {
+        let mails = mail_files(&data.path().join("mails")).into_iter();
+        mails.map(|path| std::fs::read(path).expect("a mail"))
+    };
+    // They go out after the numbers.
+    wait_until(Patience::WORK, "a mail with a receipt", || {
+        let is_there = written().any(|mail| page_in(&mail).is_some());
+        async move { is_there }
+    })
+    .await;
     program.stop().await;
-    let mails = mail_files(&data.path().join("mails"));
-    let mails = mails
-        .iter()
-        .map(|path| std::fs::read(path).expect("a mail"));
+    let mails = written();
     let mut files: Vec<String> = mails
         .filter_map(|mail| page_in(&mail))
         .map(|(name, _)| name)
