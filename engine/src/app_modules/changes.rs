@@ -10,8 +10,6 @@ use crate::{
     types::{Caller, Change, ChangeCursor, ChangeFilter, ChangePage, Role, Scope},
 };
 
-/// Most changes of one page.
-const PAGE_MAX: u32 = 1_000;
 /// Changes that a stream reads at once.
 const STREAM_PAGE: usize = 256;
 /// How often a stream looks for what other processes have numbered.
@@ -36,8 +34,8 @@ impl Changes {
         limit: u32,
     ) -> Result<ChangePage> {
         let caller = authorised(caller)?;
-        if !(1..=PAGE_MAX).contains(&limit) {
-            let rule = format!("A page has 1 to {PAGE_MAX} changes.");
+        if !(1..=ChangePage::LIMIT_MAX).contains(&limit) {
+            let rule = format!("A page has 1 to {} changes.", ChangePage::LIMIT_MAX);
             return Err(Error::field("limit", rule));
         }
         let changes = &self.0.modules.changes;

@@ -221,6 +221,11 @@ pub struct ChangePage {
     pub has_more: bool,
 }
 
+impl ChangePage {
+    /// Most changes of a page.
+    pub const LIMIT_MAX: u32 = 1_000;
+}
+
 /// Which changes a reader wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChangeFilter {

@@ -19,12 +19,7 @@ pub(super) async fn run(jobs: MailJobs, context: LoopContext) {
     let mut forgot_at: Option<tokio::time::Instant> = None;
     while !context.stop.is_cancelled() {
         context.pulse.beat();
-        let is_held = lease.is_held(&jobs).await.unwrap_or_else(|error| {
-            tracing::warn!(error = ?error, "the sequencer of changes cannot reach the store");
-            false
-        });
-        if !is_held {
-            context.pause(round).await;
+        if !lease.is_held_or_pause(&jobs, &context).await {
             continue;
         }
         let mut more = changes.number_pending().await.unwrap_or_else(|error| {

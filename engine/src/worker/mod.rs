@@ -169,6 +169,19 @@ impl KeptLease {
         }
     }
 
+    /// Returns whether this process has the lease; otherwise after a round.
+    async fn is_held_or_pause(&mut self, jobs: &MailJobs, context: &LoopContext) -> bool {
+        let is_held = self.is_held(jobs).await.unwrap_or_else(|error| {
+            let lease = self.name;
+            tracing::warn!(lease, error = ?error, "the store cannot be asked for a lease");
+            false
+        });
+        if !is_held {
+            context.pause(self.round).await;
+        }
+        is_held
+    }
+
     /// Returns whether this process has the lease. Asks the store if the last round is over, or if it did not have it.
     async fn is_held(&mut self, jobs: &MailJobs) -> Result<bool> {
         let is_fresh = |kept: tokio::time::Instant| kept.elapsed() < self.round;

@@ -16,12 +16,7 @@ pub(super) async fn run(jobs: MailJobs, context: LoopContext) {
     let mut lease = KeptLease::new("receipts", round);
     while !context.stop.is_cancelled() {
         context.pulse.beat();
-        let is_held = lease.is_held(&jobs).await.unwrap_or_else(|error| {
-            tracing::warn!(error = ?error, "receipts cannot reach the store");
-            false
-        });
-        if !is_held {
-            context.pause(round).await;
+        if !lease.is_held_or_pause(&jobs, &context).await {
             continue;
         }
         let more = match receipts.number_due().await {

@@ -7,6 +7,7 @@
 use boxoffice_host::{DemoAccess, DemoSignIn, RouterOptions, router};
 use boxoffice_tests::{Answer, Client, Hosted, TempFolder, TestPlatform};
 use reqwest::Method;
+use tokio::task::JoinHandle;
 
 /// The page at a path, as text.
 async fn page(client: &Client, path: &str) -> String {
@@ -93,16 +94,21 @@ async fn the_start_page_links_to_what_this_host_has() {
     }
 }
 
-#[tokio::test]
-async fn the_start_page_knows_its_prefix() {
-    let platform = TestPlatform::new().await;
+/// The router below the prefix `/tickets`, and the task that serves it.
+async fn below_tickets(platform: &TestPlatform) -> (Client, JoinHandle<std::io::Result<()>>) {
     let inner = router(platform.engine.clone(), RouterOptions::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
     let listener = listener.expect("loopback has free ports");
     let address = listener.local_addr().expect("it is bound");
     let app = axum::Router::new().nest("/tickets", inner);
     let served = tokio::spawn(async move { axum::serve(listener, app).await });
-    let door = Client::new(format!("http://{address}"));
+    (Client::new(format!("http://{address}")), served)
+}
+
+#[tokio::test]
+async fn the_start_page_knows_its_prefix() {
+    let platform = TestPlatform::new().await;
+    let (door, served) = below_tickets(&platform).await;
     let html = page(&door, "/tickets").await;
     for href in values(&html, "href") {
         assert!(href.starts_with("/tickets/"), "{href}");
@@ -114,13 +120,7 @@ async fn the_start_page_knows_its_prefix() {
 #[tokio::test]
 async fn the_console_loads_only_files_of_this_host_below_its_prefix() {
     let platform = TestPlatform::new().await;
-    let inner = router(platform.engine.clone(), RouterOptions::default());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
-    let listener = listener.expect("loopback has free ports");
-    let address = listener.local_addr().expect("it is bound");
-    let app = axum::Router::new().nest("/tickets", inner);
-    let served = tokio::spawn(async move { axum::serve(listener, app).await });
-    let door = Client::new(format!("http://{address}"));
+    let (door, served) = below_tickets(&platform).await;
     for path in [
         "/tickets/admin",
         "/tickets/admin/queues",

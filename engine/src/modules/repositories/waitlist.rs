@@ -416,8 +416,7 @@ impl WaitlistRepository {
     ) -> Result<(), StepError> {
         let mut script = Script::transaction(tenant);
         add_change(&mut script, tenant, change);
-        let left = std::slice::from_ref(entry);
-        remove(&mut script, tenant, ChangeKind::WaitlistLeft, left);
+        remove(&mut script, tenant, ChangeKind::WaitlistLeft, &[entry]);
         self.db.run(script).await.map(drop)
     }
 }
@@ -430,12 +429,12 @@ pub(in crate::modules::repositories) fn add_offers(
     offers: &Offers,
 ) -> Result<(), StepError> {
     add_holds(script, tenant, &offers.holds);
-    let is_offered = |entry: &WaitlistEntry| {
+    let is_offered = |entry: &&WaitlistEntry| {
         let mut holds = offers.holds.iter().map(|hold| &hold.after);
         holds.any(|hold| hold.waitlist_number == Some(entry.number))
     };
-    let taken = offers.taken.iter().cloned();
-    let (offered, left) = taken.partition::<Vec<_>, _>(is_offered);
+    let taken = offers.taken.iter();
+    let (offered, left): (Vec<_>, Vec<_>) = taken.partition(is_offered);
     remove(script, tenant, ChangeKind::WaitlistOffered, &offered);
     remove(script, tenant, ChangeKind::WaitlistLeft, &left);
     if let Some(pass) = &offers.pass {
@@ -458,7 +457,7 @@ pub(in crate::modules::repositories) fn add_offers(
     add_mails(script, tenant, &offers.mails)
 }
 
-fn remove(script: &mut Script, tenant: &TenantId, kind: ChangeKind, entries: &[WaitlistEntry]) {
+fn remove(script: &mut Script, tenant: &TenantId, kind: ChangeKind, entries: &[&WaitlistEntry]) {
     if entries.is_empty() {
         return;
     }

@@ -309,21 +309,14 @@ impl<S: Send + Sync> FromRequestParts<S> for InFormat {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let mut format = None;
-        for (name, value) in pairs_of(&parts.uri)? {
-            if name != "format" {
-                return Err(unknown(&name).into());
-            }
-            let read = match value.as_str() {
-                "csv" => ExportFormat::Csv,
-                "ndjson" => ExportFormat::Ndjson,
-                _ => return Err(Error::field("format", "It is `csv` or `ndjson`.").into()),
-            };
-            if format.replace(read).is_some() {
-                return Err(Error::field("format", "Send this parameter once.").into());
-            }
-        }
-        Ok(Self(format.unwrap_or_default()))
+        let [format] = values_of(&parts.uri, ["format"])?;
+        let format = match format.as_deref() {
+            None => ExportFormat::default(),
+            Some("csv") => ExportFormat::Csv,
+            Some("ndjson") => ExportFormat::Ndjson,
+            Some(_) => return Err(Error::field("format", "It is `csv` or `ndjson`.").into()),
+        };
+        Ok(Self(format))
     }
 }
 
@@ -379,6 +372,19 @@ fn page_with<const N: usize>(
         }
     }
     Ok((PageRequest::parse(params.cursor, params.limit)?, others))
+}
+
+/// The values of these parameters. Others are refused, and so is one that is sent twice.
+fn values_of<const N: usize>(uri: &Uri, names: [&str; N]) -> Result<[Option<String>; N]> {
+    let mut values = [const { None::<String> }; N];
+    for (name, value) in pairs_of(uri)? {
+        let index = names.iter().position(|known| *known == name);
+        let index = index.ok_or_else(|| unknown(&name))?;
+        if values[index].replace(value).is_some() {
+            return Err(Error::field(name, "Send this parameter once."));
+        }
+    }
+    Ok(values)
 }
 
 /// The parameters of a read, without those of trackers and caches.

@@ -301,6 +301,12 @@ impl Script {
         self.parts.is_empty() && self.reads.is_empty()
     }
 
+    /// Whether one of its statements ends it.
+    pub(super) fn returns(&self) -> bool {
+        let ends = |part: &Part| matches!(part, Part::Text(text) if text.starts_with("RETURN"));
+        self.parts.iter().any(ends)
+    }
+
     /// Records that it writes.
     pub(super) fn rows(&self) -> usize {
         self.parts.iter().map(Part::rows).sum()

@@ -34,7 +34,6 @@ impl Script {
         self.told.items.push(Item {
             kind,
             row: Row::Known(row.clone()),
-            beside: None,
         });
         row
     }
@@ -79,8 +78,7 @@ impl Script {
         );
         self.told.items.push(Item {
             kind,
-            row: Row::Named(name),
-            beside,
+            row: Row::Named { rows: name, beside },
         });
     }
 
@@ -118,10 +116,14 @@ impl Script {
         if items.is_empty() {
             return;
         }
+        debug_assert!(
+            !self.returns(),
+            "RETURN ends a script: nothing behind it is written"
+        );
         let at = millisecond(at.unwrap_or_else(Timestamp::now));
         let tenant = self.variables.get("tenant").cloned().unwrap_or_default();
         let id = record(PENDING, [Value::String(step.to_string()), tenant]);
-        let is_known = |item: &Item| matches!(item.row, Row::Known(_)) && item.beside.is_none();
+        let is_known = |item: &Item| matches!(item.row, Row::Known(_));
         if items.iter().all(is_known) {
             let changes: Vec<Value> = items.into_iter().map(|item| item.into_known(at)).collect();
             let row = Object::from_iter([

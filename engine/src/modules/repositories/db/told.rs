@@ -33,23 +33,24 @@ pub(super) struct Told {
 pub(super) struct Item {
     pub(super) kind: ChangeKind,
     pub(super) row: Row,
-    /// Name of a variable with a record that belongs to the object.
-    pub(super) beside: Option<String>,
 }
 
 /// The object as it is written.
 #[derive(Clone)]
 pub(super) enum Row {
     Known(Value),
-    /// Name of a variable with rows.
-    Named(String),
+    /// Names of variables: of one with rows, and of one with a record that belongs to the object.
+    Named {
+        rows: String,
+        beside: Option<String>,
+    },
 }
 
 impl Item {
     pub(super) fn into_known(self, at: i64) -> Value {
         let row = match self.row {
             Row::Known(row) => row,
-            Row::Named(_) => Value::None,
+            Row::Named { .. } => Value::None,
         };
         Value::Object(Object::from_iter([
             (
@@ -64,17 +65,11 @@ impl Item {
     /// An expression for a list of changes.
     pub(super) fn into_expression(self, bindings: &mut Bindings<'_>, at: i64) -> String {
         let kind = self.kind.as_str();
-        let beside = match self.beside {
-            None => String::new(),
-            Some(name) => format!(", beside: {name}"),
+        let (rows, beside) = match self.row {
+            Row::Named { rows, beside } => (rows, beside),
+            Row::Known(row) => (format!("[{}]", bindings.bind(row)), None),
         };
-        let rows = match self.row {
-            Row::Named(name) => name,
-            Row::Known(row) => {
-                let row = bindings.bind(row);
-                format!("[{row}]")
-            }
-        };
+        let beside = beside.map_or_else(String::new, |name| format!(", beside: {name}"));
         format!(
             "array::map({rows}, |$row| {{ kind: '{kind}', at: {at}, row: object::remove($row, {SECRETS}){beside} }})"
         )

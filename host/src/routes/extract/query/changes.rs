@@ -3,17 +3,16 @@
 //! Used by controllers.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use boxoffice_engine::{ChangeCursor, ChangeFilter, Error, Result};
+use boxoffice_engine::{ChangeCursor, ChangeFilter, ChangePage, Error, Result};
 use utoipa::IntoParams;
 
-use super::{pairs_of, unknown};
+use super::values_of;
 use crate::routes::problem::Problem;
 
 /// Types that a filter names at most: there are about 25.
 const TYPES_MAX: usize = 64;
 /// Longest id of an object; valid ones are far shorter.
 const OBJECT_BYTES_MAX: usize = 512;
-const LIMIT_MAX: u32 = 1_000;
 const LIMIT: u32 = 100;
 
 /// The parameters of the feed of changes.
@@ -50,17 +49,8 @@ impl<S: Send + Sync> FromRequestParts<S> for AtChanges {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let mut values = [const { None::<String> }; 4];
         let names = ["after", "types", "object", "limit"];
-        for (name, value) in pairs_of(&parts.uri)? {
-            let Some(index) = names.iter().position(|known| *known == name) else {
-                return Err(unknown(&name).into());
-            };
-            if values[index].replace(value).is_some() {
-                return Err(Error::field(name, "Send this parameter once.").into());
-            }
-        }
-        let [after, types, object, limit] = values;
+        let [after, types, object, limit] = values_of(&parts.uri, names)?;
         let after = after.map(|after| after.parse()).transpose()?;
         let names: Vec<&str> = types.iter().flat_map(|types| types.split(',')).collect();
         if names.len() > TYPES_MAX {
@@ -79,8 +69,8 @@ impl<S: Send + Sync> FromRequestParts<S> for AtChanges {
             None => LIMIT,
             Some(text) => {
                 let read = text.parse().ok();
-                let read = read.filter(|limit| (1..=LIMIT_MAX).contains(limit));
-                let rule = format!("A page has 1 to {LIMIT_MAX} changes.");
+                let read = read.filter(|limit| (1..=ChangePage::LIMIT_MAX).contains(limit));
+                let rule = format!("A page has 1 to {} changes.", ChangePage::LIMIT_MAX);
                 read.ok_or_else(|| Error::field("limit", rule))?
             }
         };
